@@ -1,0 +1,436 @@
+"""The claims: judgements of a tape, with a way to pull the next chunk.
+
+A claim is about the whole response, whatever was read before. Each first checks its arguments,
+then reads as far as it must, then judges what stands on the tape, so it can be repeated and gives
+the same answer. An error that ends the stream fails every claim that has to read that far, but
+the claims that expect it. What it says is made in :mod:`.explain`; it is raised here, without any
+help of pytest's, and is the same under ``--assert=plain``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NoReturn, TypeVar
+
+from . import explain
+from .context import missing_context_kind
+from .errors import StreamTimeout
+from .explain import Finding, called
+from .search import OrderedSearch
+from .tape import Body, Tape
+from .transcript import counted
+
+E = TypeVar("E", bound=BaseException)
+
+
+class Claims:
+    """The ``assert_*`` methods of a response.
+
+    Each raises :class:`AssertionError` where it does not hold, :class:`TypeError` or
+    :class:`ValueError` where it is called wrongly, and lets :class:`StreamTimeout` and
+    :class:`EndlessStream` pass.
+    """
+
+    _tape: Tape
+    """What the app handed to the server."""
+    _body: Body
+    """What arrived."""
+    _shown_chunks: int | None
+
+    def _advance(self, count: int) -> None:
+        """Read on until ``count`` chunks have arrived, or the stream ends."""
+        raise NotImplementedError
+
+    def _read_out(self) -> None:
+        """Read to the end."""
+        raise NotImplementedError
+
+    # Streaming
+
+    def assert_streamed(self) -> None:
+        """Claim that the view streams, and that nobody reads its body before the server does.
+
+        Holds when the view handed over an iterator, none of its items was produced before the
+        first pull, and the first chunk came without the iterable being read out (one item or none
+        excepted). Reads at most one chunk, so it also decides on an endless stream.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_streamed")
+        self._require_streamed(claim)
+        self._require_reading(claim, 1)
+        tape = self._tape
+        read_out = tape.exhausted_at == 0 and tape.delivered and tape.lead[0] > 1
+        if tape.produced_early or read_out:
+            self._fail(claim, explain.read_early(tape))
+
+    def assert_lazy(self, *, read_ahead: int = 0) -> None:
+        """Claim that no more is produced than is asked for.
+
+        Holds when the view streams and, whenever a chunk was handed over, at most as many items
+        had been produced as chunks, plus ``read_ahead``. What a generator or a view collects
+        before it yields is not seen here. Reads to the end.
+
+        :param read_ahead: Items, at least 0.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_lazy", read_ahead=read_ahead or None)
+        _check_count("read_ahead", read_ahead, 0)
+        self._require_streamed(claim)
+        self._require_end(claim)
+        tape = self._tape
+        for index in range(tape.delivered):
+            if tape.lead[index] > 1 + read_ahead:
+                self._fail(claim, explain.not_lazy(tape, index, read_ahead))
+
+    def assert_complete(self) -> None:
+        """Claim that the body came whole.
+
+        Holds when the stream ended by itself, without an error, with as many bytes as its
+        ``Content-Length`` declares, if it does (RFC 9110, section 8.6; the responses to ``HEAD``
+        and those of status 304 declare the length of a body that they do not have). Reads to the
+        end.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_complete")
+        self._require_end(claim)
+        tape = self._tape
+        declared = tape.headers.get("Content-Length")
+        bodiless = tape.method == "HEAD" or (tape.status or "").startswith("304")
+        right = declared is None or bodiless or declared.strip() == str(self._body.size)
+        if tape.state == "closed" or not right:
+            self._fail(claim, explain.incomplete(tape))
+
+    # Chunks
+
+    def assert_chunk_count(
+        self, n: int | None = None, *, at_least: int | None = None, at_most: int | None = None
+    ) -> None:
+        """Claim how many chunks there are; empty ones count.
+
+        Reads at most one chunk more than is allowed, so it also decides on an endless stream.
+
+        :param n: Exactly so many, at least 0; without the others.
+        :param at_least: At least so many.
+        :param at_most: At most so many.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called(
+            "assert_chunk_count",
+            *([] if n is None else [n]),
+            at_least=at_least,
+            at_most=at_most,
+        )
+        least, most, wanted = _count_bounds(n, at_least, at_most)
+        needed = least if most is None else most + 1
+        self._require_reading(claim, needed)
+        count = len(self._body)
+        if count < least or (most is not None and count > most):
+            more = count > least
+            self._fail(claim, explain.wrong_count(self._tape, count, wanted, more=more))
+
+    def assert_chunks(self, expected: Iterable[bytes | str]) -> None:
+        """Claim exactly these chunks, in this order and with these boundaries, to the end.
+
+        Stops at the first difference, so it also decides on an endless stream.
+
+        :param expected: The chunks; ``str`` means its UTF-8 bytes.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        wanted_chunks = _byte_strings("expected", expected)
+        claim = called("assert_chunks", wanted_chunks)
+        chunks = self._arriving(wanted_chunks)
+        body = self._body
+        for index, chunk in enumerate(chunks):
+            self._require_reading(claim, index + 1)
+            if len(body) == index:
+                wanted = counted(len(chunks), "chunk")
+                self._fail(
+                    claim, explain.wrong_count(self._tape, index, f"these {wanted}", more=False)
+                )
+            actual = body.chunk(index, "assert_chunks()")
+            if actual != chunk:
+                self._fail(claim, explain.different_chunk(self._tape, index, chunk, actual))
+        self._require_reading(claim, len(chunks) + 1)
+        if len(body) > len(chunks):
+            wanted = f"just {counted(len(chunks), 'chunk')}"
+            self._fail(claim, explain.wrong_count(self._tape, len(body), wanted, more=True))
+
+    def assert_order(self, *fragments: bytes | str) -> None:
+        """Claim that these fragments occur in the body in this order.
+
+        They do not overlap, anything may stand between them, and each may stretch over several
+        chunks. Reads until the last one is found, so it also decides on an endless stream where
+        they do occur.
+
+        :param fragments: At least one; ``str`` means its UTF-8 bytes; none is empty.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        wanted = _byte_strings("fragments", fragments)
+        if not wanted:
+            raise TypeError("assert_order() needs at least one fragment")
+        if b"" in wanted:
+            raise ValueError("an empty fragment occurs everywhere: claim something")
+        claim = called("assert_order", *fragments)
+        search = OrderedSearch(wanted)
+        for chunk in self._arrived_chunks("assert_order()"):
+            if search.feed(chunk):
+                return
+        self._require_no_error(claim)
+        self._fail(claim, explain.not_in_order(self._tape, search))
+
+    # Templates and contexts
+
+    def assert_template_buffering(self, size: int) -> None:
+        """Claim that a template is streamed in buffers of so many events.
+
+        Holds when each chunk but the last was made of ``size`` non-empty template events, as
+        ``TemplateStream.enable_buffering(size)`` does, and the last of 1 to ``size``. With
+        ``size=1``, the unbuffered stream, each event is a chunk of its own, also an empty one. A
+        template without output has no chunks, and holds. Reads to the end.
+
+        :param size: Events, at least 1.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_template_buffering", size)
+        _check_count("size", size, 1)
+        self._require_end(claim)
+        tape = self._tape
+        if not tape.templates or not tape.streamed:
+            self._fail(claim, explain.no_template(tape, size))
+        last = tape.delivered - 1
+        for index in range(tape.delivered):
+            events, pieces = tape.events[index], tape.pieces[index]
+            partly = index == last or tape.state == "closed"
+            right = pieces == 1 if size == 1 else events == size or (partly and 1 <= events < size)
+            if not right:
+                self._fail(claim, explain.not_buffered(tape, size, index, last))
+
+    def assert_request_context(self) -> None:
+        """Claim that the request's context was active whenever a chunk was yielded.
+
+        Holds when there is at least one chunk, and the context of this very request was active
+        when each was yielded, as ``stream_with_context`` has it. Reads to the end.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_request_context")
+        self._require_end(claim)
+        tape = self._tape
+        if not tape.delivered:
+            self._fail(claim, explain.no_chunks(tape))
+        without = [index for index in range(tape.delivered) if not tape.contexts[index][0]]
+        if without:
+            self._fail(claim, explain.no_request_context(tape, without))
+
+    def assert_context_error(
+        self, kind: Literal["request", "app"] | None = None, *, after: int | None = None
+    ) -> RuntimeError:
+        """Claim that the stream ends because a Flask context is missing.
+
+        Holds when it ends in the ``RuntimeError`` that Flask raises then, or in an error with
+        that one as its ``__cause__``. Reads to the end.
+
+        :param kind: Which context is missing, ``"request"`` or ``"app"``; ``None``: either.
+        :param after: How many chunks come before, at least 0.
+        :return: Flask's error.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_context_error", *([kind] if kind else []), after=after)
+        if kind not in (None, "request", "app"):
+            raise ValueError(f"kind must be 'request', 'app' or None, not {kind!r}")
+        _check_count("after", after, 0)
+        self._read_to_error(RuntimeError)
+        tape = self._tape
+        found = explain.find_missing_context(tape.error)
+        if not isinstance(found, RuntimeError):
+            self._fail(claim, explain.no_context_error(tape), cause=tape.error)
+        actual = missing_context_kind(found)
+        if kind is not None and actual != kind:
+            self._fail(claim, explain.other_context_error(tape, found, kind), cause=found)
+        self._require_after(claim, after)
+        return found
+
+    def assert_raises(
+        self,
+        exception_type: type[E] | tuple[type[E], ...],
+        *,
+        after: int | None = None,
+        match: str | None = None,
+    ) -> E:
+        """Claim that the stream ends in such an exception.
+
+        Reads to the end.
+
+        :param exception_type: What it is an instance of.
+        :param after: How many chunks come before, at least 0.
+        :param match: A regular expression that is to be found in the exception's text.
+        :return: The exception.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_raises", exception_type, after=after, match=match)
+        types = exception_type if isinstance(exception_type, tuple) else (exception_type,)
+        if not types or not all(
+            isinstance(t, type) and issubclass(t, BaseException) for t in types
+        ):
+            raise TypeError(f"exception_type must be an exception class, not {exception_type!r}")
+        _check_count("after", after, 0)
+        pattern = None if match is None else re.compile(match)
+        self._read_to_error(*types)
+        tape = self._tape
+        error = tape.error
+        if not isinstance(error, exception_type):
+            self._fail(claim, explain.no_such_error(tape, types), cause=error)
+        self._require_after(claim, after)
+        if pattern is not None and not pattern.search(str(error)):
+            self._fail(claim, explain.error_without_match(tape, pattern.pattern), cause=error)
+        return error
+
+    # How far to read
+
+    def _require_streamed(self, claim: str) -> None:
+        __tracebackhide__ = True
+        if not self._tape.streamed:
+            self._quietly(self._advance, 1)
+            self._fail(claim, explain.not_streamed(self._tape))
+
+    def _require_reading(self, claim: str, count: int) -> None:
+        """Read ``count`` chunks; an error that comes first fails the claim."""
+        __tracebackhide__ = True
+        self._quietly(self._advance, count)
+        if len(self._body) < count:
+            self._require_no_error(claim)
+
+    def _require_end(self, claim: str) -> None:
+        __tracebackhide__ = True
+        self._quietly(self._read_out)
+        self._require_no_error(claim)
+
+    def _require_no_error(self, claim: str) -> None:
+        __tracebackhide__ = True
+        error = self._tape.error
+        if isinstance(error, StreamTimeout):
+            raise error
+        if self._tape.state == "failed":
+            self._fail(claim, explain.ended_by_error(self._tape), cause=error)
+
+    def _read_to_error(self, *expected: type[BaseException]) -> None:
+        __tracebackhide__ = True
+        self._quietly(self._read_out, expected=expected)
+        if isinstance(self._tape.error, StreamTimeout):
+            raise self._tape.error
+
+    def _require_after(self, claim: str, after: int | None) -> None:
+        __tracebackhide__ = True
+        if after is not None and self._tape.delivered != after:
+            self._fail(claim, explain.error_elsewhere(self._tape, after), cause=self._tape.error)
+
+    def _quietly(
+        self,
+        read: Callable[..., None],
+        *args: int,
+        expected: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        """Read; an error of the app's is on the tape then, and the claim judges it."""
+        __tracebackhide__ = True
+        try:
+            read(*args)
+        except BaseException as error:
+            told = isinstance(error, (Exception, *expected)) and error is self._tape.error
+            if not told or isinstance(error, StreamTimeout):
+                raise
+
+    def _arriving(self, chunks: list[bytes]) -> list[bytes]:
+        """Leave away of what is expected what cannot arrive."""
+        return chunks
+
+    def _arrived_chunks(self, wanted: str) -> Iterator[bytes]:
+        """Give the chunks from the first one on, reading as far as they are asked for."""
+        __tracebackhide__ = True
+        index = 0
+        while True:
+            if index == len(self._body):
+                self._quietly(self._advance_within_limit)
+                if index == len(self._body):
+                    return
+            yield self._body.chunk(index, wanted)
+            index += 1
+
+    def _advance_within_limit(self) -> None:
+        """Read one more chunk on the way to the end."""
+        raise NotImplementedError
+
+    # Failing
+
+    def _fail(
+        self, claim: str, finding: Finding, *, cause: BaseException | None = None
+    ) -> NoReturn:
+        __tracebackhide__ = True
+        text = explain.failure(self._tape, claim, finding, self._shown_chunks)
+        raise AssertionError(text) from cause
+
+
+# What a claim is called with
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, at least {least}, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def _count_bounds(
+    n: int | None, at_least: int | None, at_most: int | None
+) -> tuple[int, int | None, str]:
+    """Check the arguments of a count, and give its bounds and its words."""
+    if n is None and at_least is None and at_most is None:
+        raise TypeError("assert_chunk_count() needs n, at_least= or at_most=")
+    if n is not None and (at_least is not None or at_most is not None):
+        raise TypeError("assert_chunk_count() takes n, or at_least= and at_most=, not both")
+    for name, value in (("n", n), ("at_least", at_least), ("at_most", at_most)):
+        _check_count(name, value, 0)
+    if n is not None:
+        return n, n, counted(n, "chunk")
+    if at_most is None:
+        return at_least or 0, None, f"at least {counted(at_least or 0, 'chunk')}"
+    if at_least is None:
+        return 0, at_most, f"at most {counted(at_most, 'chunk')}"
+    if at_least > at_most:
+        raise ValueError(f"at_least={at_least} is more than at_most={at_most}")
+    return at_least, at_most, f"{at_least} to {counted(at_most, 'chunk')}"
+
+
+def _byte_strings(name: str, values: Iterable[bytes | str]) -> list[bytes]:
+    if isinstance(values, (bytes, str)) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} must be a list of bytes or str, not {values!r:.80}")
+    return [_byte_string(name, value) for value in values]
+
+
+def _byte_string(name: str, value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    raise TypeError(f"{name} must be bytes or str, and {value!r:.80} is {type(value).__name__}")

@@ -1,0 +1,444 @@
+"""Flask's test client, opened lazily.
+
+Everything that a test client does (cookies, sessions, redirects, building an environ) is left to
+the client that the app makes, or that the suite has. One method of it is stood in for while our
+client is open: ``run_wsgi_app``, the one place where Werkzeug calls the app. Werkzeug always pulls
+a first chunk there, in the caller's context. Ours calls the app in the stream's Context, keeps the
+iterable, and shows Werkzeug an empty one, so there is nothing to pull.
+
+``run_wsgi_app`` is the only internal of Werkzeug that this package leans on, and only here; the
+tests of this module tell on every supported version when it moves. Other ways broke: swapping
+``client.application`` mixed up threads and nested requests, and a copy of the client lost what
+users' client classes keep on themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, copy_context
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, TypedDict, cast
+
+from flask import Flask
+from flask.sessions import SessionMixin
+from flask.testing import FlaskClient
+from werkzeug.datastructures import Authorization, Headers
+from werkzeug.test import Cookie, EnvironBuilder, TestResponse
+from werkzeug.wrappers import Request
+
+from .context import flask_variables
+from .deadline import Budget
+from .errors import EndlessStream, StreamClosed
+from .exchange import Exchange
+from .probes import watch
+from .record import StreamRecord
+from .settings import DEFAULTS, StreamSettings, check
+from .stream import StreamedResponse
+from .tape import Tape
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from typing_extensions import Unpack
+
+_SHOWN_CHUNKS = 3
+
+
+class OpenArguments(TypedDict, total=False):
+    """What Flask's test client takes, as keywords."""
+
+    base_url: str | None
+    subdomain: str | None
+    url_scheme: str | None
+    query_string: Mapping[str, Any] | str | None
+    method: str
+    input_stream: IO[bytes] | None
+    content_type: str | None
+    content_length: int | None
+    errors_stream: IO[str] | None
+    multithread: bool
+    multiprocess: bool
+    run_once: bool
+    headers: Headers | Iterable[tuple[str, str]] | Mapping[str, Any] | None
+    data: IO[bytes] | str | bytes | Mapping[str, Any] | None
+    environ_base: Mapping[str, Any] | None
+    environ_overrides: Mapping[str, Any] | None
+    mimetype: str | None
+    json: Any
+    auth: Authorization | tuple[str, str] | None
+    follow_redirects: bool
+
+
+class StreamClient:
+    """Makes requests to a Flask app and hands out their responses unread.
+
+    ``app`` is a :class:`flask.Flask`, or a :class:`flask.testing.FlaskClient` that exists already,
+    whose cookies, session and defaults are shared then. The settings are keywords and attributes;
+    they are read when a stream is opened. As a context manager it closes itself.
+
+    :raises TypeError: for an ``app`` that is neither, an unknown setting or one of a wrong type.
+    :raises ValueError: for a setting out of range.
+
+    .. versionadded:: 0.1
+    """
+
+    flask_client: FlaskClient
+    """The app's own client, which makes the requests."""
+
+    def __init__(self, app: Flask | FlaskClient, **settings: Unpack[StreamSettings]) -> None:
+        __tracebackhide__ = True
+        self._settings = cast("StreamSettings", {**DEFAULTS, **check(settings)})
+        self.flask_client = _flask_client(app)
+        self._streams: list[StreamedResponse] = []
+        self._records: list[StreamRecord] = []
+        self._failed: list[Exchange] = []
+        self._shown_chunks: int | None = _SHOWN_CHUNKS
+        self._closed = False
+        _LazyRun.put_on(self.flask_client)
+        watch.acquire()
+
+    # Settings
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the app may keep the test waiting on one stream; ``None``: no limit."""
+        return self._settings["timeout"]
+
+    @timeout.setter
+    def timeout(self, timeout: float | None) -> None:
+        self._set(timeout=timeout)
+
+    @property
+    def max_chunks(self) -> int:
+        """How many chunks a call that reads to the end puts up with."""
+        return self._settings["max_chunks"]
+
+    @max_chunks.setter
+    def max_chunks(self, max_chunks: int) -> None:
+        self._set(max_chunks=max_chunks)
+
+    @property
+    def keep_bytes(self) -> int:
+        """How many bytes of a body are kept."""
+        return self._settings["keep_bytes"]
+
+    @keep_bytes.setter
+    def keep_bytes(self, keep_bytes: int) -> None:
+        self._set(keep_bytes=keep_bytes)
+
+    @property
+    def isolate(self) -> bool:
+        """Whether a stream is kept from seeing Flask's contexts of the test."""
+        return self._settings["isolate"]
+
+    @isolate.setter
+    def isolate(self, isolate: bool) -> None:
+        self._set(isolate=isolate)
+
+    def _set(self, **settings: Unpack[StreamSettings]) -> None:
+        self._settings.update(check(settings))
+
+    # Requests
+
+    def open(
+        self,
+        path: str | EnvironBuilder | WSGIEnvironment | Request = "/",
+        *args: Any,
+        **kwargs: Unpack[OpenArguments],
+    ) -> StreamedResponse:
+        """Make a request; nothing of its body is produced.
+
+        Takes what :meth:`flask.testing.FlaskClient.open` takes, but ``buffered``. When it
+        returns, the view has run and the status is known.
+
+        :raises StreamTimeout: if the app does not answer within ``timeout``.
+        :raises StreamClosed: if this client is closed.
+        """
+        __tracebackhide__ = True
+        return self._open("open", path, *args, **kwargs)
+
+    def get(self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]) -> StreamedResponse:
+        """Make a ``GET`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("get", path, *args, **kwargs)
+
+    def post(
+        self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]
+    ) -> StreamedResponse:
+        """Make a ``POST`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("post", path, *args, **kwargs)
+
+    def put(self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]) -> StreamedResponse:
+        """Make a ``PUT`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("put", path, *args, **kwargs)
+
+    def patch(
+        self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]
+    ) -> StreamedResponse:
+        """Make a ``PATCH`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("patch", path, *args, **kwargs)
+
+    def delete(
+        self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]
+    ) -> StreamedResponse:
+        """Make a ``DELETE`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("delete", path, *args, **kwargs)
+
+    def head(
+        self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]
+    ) -> StreamedResponse:
+        """Make a ``HEAD`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("head", path, *args, **kwargs)
+
+    def options(
+        self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]
+    ) -> StreamedResponse:
+        """Make an ``OPTIONS`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("options", path, *args, **kwargs)
+
+    def trace(
+        self, path: str = "/", *args: Any, **kwargs: Unpack[OpenArguments]
+    ) -> StreamedResponse:
+        """Make a ``TRACE`` request; see :meth:`open`."""
+        __tracebackhide__ = True
+        return self._open("trace", path, *args, **kwargs)
+
+    def _open(self, verb: str, /, *args: Any, **kwargs: Any) -> StreamedResponse:
+        __tracebackhide__ = True
+        if "buffered" in kwargs:
+            raise TypeError(
+                "a stream is never buffered: leave buffered away, and use read() for the whole body"
+            )
+        if self._closed:
+            raise StreamClosed("the client is closed")
+        opening = _Opening(self)
+        token = _opening.set(opening)
+        try:
+            response = getattr(self.flask_client, verb)(*args, **kwargs)
+        finally:
+            _opening.reset(token)
+            self._records.extend(hop.record for hop in opening.hops[-1:])
+        return self._opened(opening, response)
+
+    def _opened(self, opening: _Opening, response: TestResponse) -> StreamedResponse:
+        exchange = opening.hops[-1]
+        for earlier, hop in zip(response.history, opening.hops, strict=False):
+            earlier.response = list(hop.body.kept)
+        # Werkzeug closes what was sent with the request when the response is closed.
+        exchange.call_on_close(response.close)
+        stream = StreamedResponse(
+            exchange,
+            response,
+            loads=self.flask_client.application.json.loads,
+            max_chunks=self.max_chunks,
+            shown_chunks=self._shown_chunks,
+        )
+        self._streams.append(stream)
+        return stream
+
+    @property
+    def streams(self) -> list[StreamedResponse]:
+        """All streams that were opened, oldest first (a copy)."""
+        return list(self._streams)
+
+    # What is passed on
+
+    def session_transaction(
+        self, *args: Any, **kwargs: Any
+    ) -> AbstractContextManager[SessionMixin]:
+        """Open the session for a ``with`` block, as Flask's client does."""
+        return self.flask_client.session_transaction(*args, **kwargs)
+
+    def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
+        """Give a cookie, as Flask's client does."""
+        return self.flask_client.get_cookie(key, domain, path)
+
+    def set_cookie(self, key: str, value: str = "", **kwargs: Any) -> None:
+        """Set a cookie, as Flask's client does."""
+        self.flask_client.set_cookie(key, value, **kwargs)
+
+    def delete_cookie(self, key: str, **kwargs: Any) -> None:
+        """Delete a cookie, as Flask's client does."""
+        self.flask_client.delete_cookie(key, **kwargs)
+
+    # Ending
+
+    def close(self) -> None:
+        """Close all streams, then raise the first error; harmless when repeated."""
+        __tracebackhide__ = True
+        if self._closed:
+            return
+        self._closed = True
+        errors: list[BaseException] = []
+        for stream in self._streams:
+            try:
+                stream.close()
+            except BaseException as error:
+                errors.append(error)
+        for exchange in self._failed:
+            exchange.forget()
+        _LazyRun.take_off(self.flask_client)
+        watch.release()
+        if errors:
+            raise errors[0]
+
+    def __enter__(self) -> StreamClient:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        self.close()
+
+    def __repr__(self) -> str:
+        count = len(self._streams)
+        streams = "1 stream" if count == 1 else f"{count} streams"
+        return f"<{type(self).__name__} {self.flask_client.application.name!r}: {streams} opened>"
+
+
+def _flask_client(app: object) -> FlaskClient:
+    __tracebackhide__ = True
+    if isinstance(app, FlaskClient):
+        if not isinstance(app.application, Flask):
+            raise _no_flask_app(app.application)
+        return app
+    if isinstance(app, Flask):
+        return app.test_client()
+    raise _no_flask_app(app)
+
+
+def _no_flask_app(app: object) -> TypeError:
+    return TypeError(
+        f"app must be a flask.Flask or a client made by app.test_client(), not {app!r:.80} of type"
+        f" {type(app).__name__}; a WSGI layer is put around the app with app.wsgi_app ="
+        " Layer(app.wsgi_app)"
+    )
+
+
+# The fence around Werkzeug's internal
+
+
+class _Opening:
+    """One call of a client: the requests that it takes, more than one where it is redirected."""
+
+    def __init__(self, client: StreamClient) -> None:
+        self.client = client
+        self.flask_client = client.flask_client
+        self.hops: list[Exchange] = []
+
+    def run(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Stand where Werkzeug calls the app: call it up to its start, and show an empty body."""
+        __tracebackhide__ = True
+        client = self.client
+        if self.hops:
+            self._read_out(self.hops[-1])
+        tape = Tape(
+            environ["REQUEST_METHOD"],
+            environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"],
+            environ.get("QUERY_STRING", ""),
+            client.keep_bytes,
+        )
+        budget = self.hops[-1].budget if self.hops else Budget(client.timeout)
+        app = self.flask_client.application
+        tape.ambient = client.isolate and _flask_context_is_pushed()
+        exchange = Exchange(app, tape, budget, isolate=client.isolate, without=[_opening])
+        self.hops.append(exchange)
+        try:
+            exchange.open(app, environ)
+        except BaseException:
+            client._failed.append(exchange)
+            raise
+        start_response(tape.status or "", exchange.header_list)
+        return ()
+
+    def _read_out(self, hop: Exchange) -> None:
+        """Read out the response that redirects, as Werkzeug does, before the next request."""
+        __tracebackhide__ = True
+        limit = self.client.max_chunks
+        hop.pull(limit + 1)
+        if hop.tape.state == "open":
+            error = EndlessStream(limit, hop.record)
+            hop.close()
+            raise error
+
+
+def _flask_context_is_pushed() -> bool:
+    current = copy_context()
+    return any(variable in current for variable in flask_variables())
+
+
+_opening: ContextVar[_Opening] = ContextVar("pytest_flask_stream.opening")
+"""Which call is ours; it is no part of a stream's Context, so requests made by a view are not."""
+
+
+class _LazyRun:
+    """Stands in for ``run_wsgi_app`` of one client, for the calls that are ours."""
+
+    _lock = threading.Lock()
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._client = client
+        self._users = 0
+
+    @classmethod
+    def put_on(cls, client: FlaskClient) -> None:
+        """Stand in on this client, for one more user of it."""
+        with cls._lock:
+            stand_in = vars(client).get("run_wsgi_app")
+            if not isinstance(stand_in, cls):
+                stand_in = cls(client)
+                client.run_wsgi_app = stand_in  # type: ignore[method-assign]
+            stand_in._users += 1
+
+    @classmethod
+    def take_off(cls, client: FlaskClient) -> None:
+        """Leave this client as it was, if this was its last user."""
+        with cls._lock:
+            stand_in = vars(client).get("run_wsgi_app")
+            if isinstance(stand_in, cls):
+                stand_in._users -= 1
+                if stand_in._users == 0:
+                    del client.run_wsgi_app
+
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        buffered: bool = False,  # noqa: FBT001, FBT002 - Werkzeug's
+    ) -> Any:
+        __tracebackhide__ = True
+        client = self._client
+        opening = _opening.get(None)
+        if opening is None or opening.flask_client is not client:
+            return type(client).run_wsgi_app(client, environ, buffered=buffered)
+        seen = cast("FlaskClient", _SeenClient(client, opening.run))
+        return type(client).run_wsgi_app(seen, environ, buffered=buffered)
+
+
+class _SeenClient:
+    """What ``run_wsgi_app`` sees: the client in everything but the application."""
+
+    def __init__(self, client: FlaskClient, application: Callable[..., Iterable[bytes]]) -> None:
+        object.__setattr__(self, "_client", client)
+        object.__setattr__(self, "application", application)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        # A client class that overrides the method calls super(), which asks for the class.
+        return type(self._client)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_client"), name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(object.__getattribute__(self, "_client"), name, value)

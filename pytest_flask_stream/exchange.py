@@ -1,0 +1,580 @@
+"""One request to the app in this process: we are the server.
+
+The app is called, its iterable is pulled, and it is closed, all in one private Context. The loop
+that pulls is a generator which runs *inside* that Context: asked for one chunk it is entered once
+for that chunk, asked for many it stays inside. There is one loop for both, because it is what a
+test spends its time in; it writes every fact down with one store where nothing has changed.
+
+An :class:`Exchange` never points at the response that a test holds. The open ones are held in a
+set of this module: a stream that was dropped half-read would otherwise be finished by the garbage
+collector in whatever context is current then, and Flask's contexts would be popped there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextvars import Context, ContextVar
+from functools import partial
+from itertools import chain, islice
+from time import perf_counter as clock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from flask import Flask
+
+from .context import flask_variables, stream_context
+from .deadline import Budget, Interrupted, watchdog
+from .errors import StreamClosed, StreamError, StreamTimeout
+from .frames import Place, nearest_user_place, stack_of_thread
+from .probes import ENVIRON_KEY, Probe, current_probe
+from .record import StreamRecord
+from .tape import State, Tape
+
+if TYPE_CHECKING:  # there is no such module at run time
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+ExcInfo: TypeAlias = (
+    tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+)
+HeaderList: TypeAlias = list[tuple[str, str]]
+
+_LOOK_EVERY = 0.001
+
+_open_exchanges: set[Exchange] = set()
+
+
+class Exchange:
+    """A request that was made to the app, and the iterable that the app answered with."""
+
+    def __init__(
+        self,
+        app: Flask,
+        tape: Tape,
+        budget: Budget,
+        *,
+        isolate: bool,
+        without: Collection[ContextVar[Any]],
+    ) -> None:
+        self.tape = tape
+        self.budget = budget
+        self.record = StreamRecord(tape)
+        self.probe = Probe(app, tape)
+        self.context: Context = stream_context(isolate=isolate, without=without)
+        self.context.run(current_probe.set, self.probe)
+        self.body = tape.body
+        """What arrived; in process that is what the app handed over."""
+        self.next_chunk: Callable[[], bytes] = self._not_open
+        """Give the next chunk, or raise what ended the stream."""
+
+        self._headers: HeaderList = []
+        self._written: list[bytes] = []
+        self._iterable: Iterable[bytes] | None = ()
+        self._iterator: Iterator[bytes] = iter(())
+        self._loop: Iterator[bytes] = iter(())
+        self._starting: _FirstPull | None = None
+        self._abandoned = False
+        self._traceback: TracebackType | None = None
+        self._on_close: list[Callable[[], object]] = []
+
+    # Opening
+
+    def open(self, application: WSGIApplication, environ: WSGIEnvironment) -> None:
+        """Call the app, and pull as far as it takes it to call ``start_response``."""
+        __tracebackhide__ = True
+        environ[ENVIRON_KEY] = self.probe
+        # Flask would push the stream's contexts in the test, for a client that is in a `with`.
+        environ.pop("werkzeug.debug.preserve_context", None)
+        watchdog.watch(self.budget)
+        _open_exchanges.add(self)
+        try:
+            with self.budget.spending():
+                self.tape.began = clock()
+                self.context.run(self._call, application, environ)
+        except BaseException as error:
+            self._fail_to_open(error)
+            raise
+        if self.budget.overdrawn:
+            self._give_up("opening")
+        loop = self._pulling()
+        self.budget.frame = getattr(loop, "gi_frame", None)
+        self._loop = loop
+        self.next_chunk = partial(self.context.run, loop.__next__)
+
+    def _call(self, application: WSGIApplication, environ: WSGIEnvironment) -> None:
+        __tracebackhide__ = True
+        self._iterable = application(environ, self._start_response)
+        if not hasattr(self._iterable, "__iter__"):
+            raise TypeError(
+                f"the app returned {self._iterable!r:.80}, no iterable of bytes (PEP 3333)\n"
+                "  remedy:  return the iterable that the wrapped application gave, or a list"
+            )
+        self._iterator = iter(self._iterable)
+        if self.tape.status is None:
+            self._pull_until_started()
+
+    def _pull_until_started(self) -> None:
+        """Pull a layer that calls ``start_response`` only when it is iterated (PEP 3333)."""
+        __tracebackhide__ = True
+        tape, first = self.tape, list[bytes]()
+        tape.first_pull_produced = tape.produced
+        tape.allowed = 1
+        for chunk in self._iterator:
+            first.append(chunk)
+            tape.allowed += 1
+            if tape.status is not None:
+                self._iterator = chain(first, self._iterator)
+                return
+            if chunk:
+                break
+        if tape.status is None:
+            raise StreamError(
+                f"the app gave {'a chunk' if first else 'its body'} without having called"
+                " start_response: no server can send it (PEP 3333)\n"
+                "  remedy:  call start_response(status, headers) in every branch of the"
+                " WSGI layer, before the first chunk is yielded",
+                self.record,
+            )
+        self._iterator = iter(first)
+
+    def _start_response(
+        self, status: str, headers: HeaderList, exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        tape = self.tape
+        if exc_info is not None and exc_info[1] is not None and tape.delivered:
+            # The headers are sent: PEP 3333 has the server raise the error that was to be told.
+            raise exc_info[1].with_traceback(exc_info[2])
+        if exc_info is None and tape.status is not None:
+            raise StreamError(
+                f"the app called start_response twice: {tape.status!r}, then {status!r}; a server"
+                " refuses the second one (PEP 3333)\n"
+                "  remedy:  call it once, or pass exc_info where an error page replaces a response"
+                " that has not begun",
+                self.record,
+            )
+        tape.status = status
+        self._headers = list(headers)
+        tape.headers.clear()
+        tape.headers.extend(headers)
+        return self._written.append
+
+    @property
+    def header_list(self) -> HeaderList:
+        """The headers as the app gave them."""
+        return self._headers
+
+    def _fail_to_open(self, error: BaseException) -> None:
+        """The app raised instead of answering: close what there is, and say why if it was us."""
+        __tracebackhide__ = True
+        self._traceback = error.__traceback__
+        if self.budget.overdrawn:
+            self._give_up("opening", error=error)
+        self._finish("failed", error)
+
+    def forget(self) -> None:
+        """Let go of the traceback of an app that raised, in the Context that it belongs to.
+
+        Up to Flask 3.1.1 a view that raises after it has called ``stream_with_context`` leaves
+        a started generator there, with the request's context pushed.
+        """
+        self.context.run(traceback.clear_frames, self._traceback)
+        self._traceback = None
+
+    # Pulling
+
+    def pull(self, count: int) -> None:
+        """Pull at most ``count`` chunks, without handing them to anybody."""
+        __tracebackhide__ = True
+        if self.tape.state == "open":
+            self._ready()
+            self.context.run(deque, islice(self._loop, count), 0)
+
+    def take(self, count: int) -> list[bytes]:
+        """Pull at most ``count`` chunks."""
+        __tracebackhide__ = True
+        if self.tape.state == "open":
+            self._ready()
+            return self.context.run(list, islice(self._loop, count))
+        return [self.next_chunk()] if count and self.tape.state in ("closed", "timeout") else []
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the app may keep the test waiting, or ``None``."""
+        return self.budget.timeout
+
+    def set_timeout(self, timeout: float | None) -> None:
+        """Change the timeout, also of a pull that has begun."""
+        self.budget.timeout = timeout
+        if self.tape.state == "open":
+            watchdog.watch(self.budget)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the app is producing a chunk at this moment."""
+        return getattr(self._loop, "gi_running", False)
+
+    # One flat loop: a call for each of its steps would cost more than what they do.
+    def _pulling(self) -> Generator[bytes, None, None]:  # noqa: C901, PLR0912, PLR0915
+        """Pull the app's iterable, write down what is seen, and close at the end."""
+        __tracebackhide__ = True
+        tape, budget, probe, body = self.tape, self.budget, self.probe, self.body
+        request_of = flask_variables().request.get
+        app_of = flask_variables().app.get
+        at, waited, keep = tape.at.append, tape.waited.append, body.kept.append
+        written = self._written
+        pull = self._iterator.__next__
+        request_seen = app_seen = lead = events = pieces = None
+        template_events, template_pieces = tape.template_events, tape.template_pieces
+        if tape.first_pull_produced is None:
+            tape.first_pull_produced = tape.produced
+        room = body.room
+        delivered = 0
+        while True:
+            try:
+                tape.allowed = delivered + 1
+                budget.begun = clock()
+                chunk = pull()
+                now = clock()
+                took = now - budget.begun
+                budget.begun = 0.0
+                if written:
+                    pull, chunk = self._interleave(chunk)
+            except StopIteration:
+                budget.settle()
+                if written:
+                    pull = iter([*written]).__next__
+                    written.clear()
+                    continue
+                break
+            except BaseException as error:
+                budget.settle()
+                self._fail(error)
+                raise
+            budget.used += took
+            if type(chunk) is not bytes and not isinstance(chunk, bytes):
+                raise self._refused(chunk)
+            at(now)
+            waited(took)
+            if tape.produced - delivered != lead:
+                lead = tape.produced - delivered
+                tape.lead.note(delivered, lead)
+            request, app = request_of(None), app_of(None)
+            if request is not request_seen or app is not app_seen or not delivered:
+                request_seen, app_seen = request, app
+                tape.contexts.note(delivered, probe.flags(request, app))
+            if tape.template_events - template_events != events:
+                events = tape.template_events - template_events
+                tape.events.note(delivered, events)
+            if tape.template_pieces - template_pieces != pieces:
+                pieces = tape.template_pieces - template_pieces
+                tape.pieces.note(delivered, pieces)
+            template_events, template_pieces = tape.template_events, tape.template_pieces
+            room -= len(chunk)
+            if room >= 0:
+                keep(chunk)
+            else:
+                body.lose(len(chunk))
+            delivered += 1
+            tape.delivered = delivered
+            if budget.timeout and budget.used > budget.timeout:
+                self._give_up("pull")
+            yield chunk
+        if budget.overdrawn:
+            self._give_up("pull")
+        self._end()
+
+    def _interleave(self, chunk: bytes) -> tuple[Callable[[], bytes], bytes]:
+        """Put what the app wrote with ``write()`` before the chunk that it gave then."""
+        first, *others = [*self._written, chunk]
+        self._written.clear()
+        return chain(others, self._iterator).__next__, first
+
+    def _refused(self, chunk: object) -> TypeError:
+        """Make the error for something that is no bytes; a server would end the response here."""
+        __tracebackhide__ = True
+        tape = self.tape
+        view = f" of view {tape.view.function} ({tape.view})" if tape.view is not None else ""
+        error = TypeError(
+            f"chunk {tape.delivered} is {chunk!r:.80}, of type {type(chunk).__name__}: a server"
+            " takes bytes only (PEP 3333)\n"
+            f"  remedy:  yield str or bytes from the iterable{view}"
+        )
+        self._fail(error)
+        return error
+
+    # Starting in a thread
+
+    def start(self, until: Callable[[], bool] | None) -> None:
+        """Begin the first pull in a thread; wait for ``until`` where it is given."""
+        __tracebackhide__ = True
+        if self._starting is None:
+            if self.tape.delivered or self.tape.state != "open":
+                raise ValueError(
+                    f"start() begins the first pull, and this stream is {self.tape.state} after"
+                    f" {self.tape.delivered} chunks: call it before anything is read"
+                )
+            self.tape.allowed = 1
+            self.tape.first_pull_produced = self.tape.produced
+            self._starting = _FirstPull(self._iterator, self.context)
+            self.next_chunk = self._next_started
+        if until is not None:
+            self._wait_until(until, self._starting)
+
+    def _wait_until(self, until: Callable[[], bool], first: _FirstPull) -> None:
+        __tracebackhide__ = True
+        with self.budget.spending(interruptible=False):
+            while not until():
+                left = self._still_left()
+                if first.failed or (left is not None and left <= 0):
+                    break
+                first.wait(_LOOK_EVERY)  # nobody tells when a condition becomes true
+            else:
+                return
+        if first.failed:
+            self.next_chunk()  # raises what the app raised
+        self._give_up("pull", stuck=first.place(), note="start(until=…) never became true")
+
+    def _still_left(self) -> float | None:
+        budget = self.budget
+        if not budget.timeout:
+            return None
+        return budget.timeout - budget.used - (clock() - budget.begun)
+
+    def _next_started(self) -> bytes:
+        __tracebackhide__ = True
+        self._ready()
+        return self.next_chunk()
+
+    def _ready(self) -> None:
+        """Wait for a pull that was begun in a thread: its Context can be entered only then."""
+        __tracebackhide__ = True
+        self._join_first_pull("pull")
+
+    def _join_first_pull(self, activity: str) -> None:
+        __tracebackhide__ = True
+        first, self._starting = self._starting, None
+        if first is None:
+            return
+        with self.budget.spending(interruptible=False):
+            ended = first.join(self.budget.left)
+        if not ended and not first.close_afterwards(self._close_iterable):
+            # The thread does not come back: it closes the app's iterable if it ever does.
+            self._abandoned = True
+            self._give_up(activity, stuck=first.place())
+        first.join(None)
+        self._iterator = first.replay(self._iterator)
+        self.next_chunk = partial(self.context.run, self._loop.__next__)
+
+    # Ending
+
+    def call_on_close(self, function: Callable[[], object]) -> None:
+        """Call a function when the stream was closed."""
+        self._on_close.append(function)
+
+    def close(self) -> None:
+        """Close the app's iterable, as a server does whose client has left."""
+        __tracebackhide__ = True
+        if self.tape.state != "open":
+            return
+        if self.busy:
+            raise StreamError(
+                "the stream cannot be closed while a chunk of it is being produced: another"
+                " thread is reading it, or its own generator is closing it\n"
+                "  remedy:  close it from where it is read",
+                self.record,
+            )
+        self._join_first_pull("closing")
+        error = self._finish("closed", None)
+        if self.budget.overdrawn:
+            self._time_out("closing", error)
+        if error is not None:
+            raise error
+
+    def _end(self) -> None:
+        """The app's iterable is read out: close at once, as a server does."""
+        __tracebackhide__ = True
+        error = self._finish("exhausted", None)
+        if self.budget.overdrawn:
+            self._time_out("closing", error)
+        if error is not None:
+            raise error
+
+    def _fail(self, error: BaseException) -> None:
+        """The app raised in a pull: close, and say why if it was us who interrupted it."""
+        __tracebackhide__ = True
+        if self.budget.overdrawn:
+            self._give_up("pull", error=error)
+        self._finish("failed", error)
+
+    def _give_up(
+        self,
+        activity: str,
+        *,
+        stuck: Place | None = None,
+        note: str | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """The timeout is used up: close, with as much time once more, and raise."""
+        __tracebackhide__ = True
+        waited = self.budget.used
+        self.budget.grant_again()
+        self._finish("timeout", None)
+        timeout = self._timeout(activity, waited, stuck=stuck, note=note)
+        self.tape.error = timeout
+        raise timeout from (None if isinstance(error, Interrupted) else error)
+
+    def _time_out(self, activity: str, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        self.tape.state, self.tape.error = "timeout", None
+        timeout = self.tape.error = self._timeout(activity, self.budget.used)
+        raise timeout from (None if isinstance(error, Interrupted) else error)
+
+    def _timeout(
+        self,
+        activity: str,
+        waited: float,
+        *,
+        stuck: Place | None = None,
+        note: str | None = None,
+    ) -> StreamTimeout:
+        budget = self.budget
+        place = stuck if stuck is not None else budget.stuck
+        return StreamTimeout(
+            activity,
+            budget.timeout or 0.0,
+            waited,
+            stuck=None if place is None else str(place),
+            note=note,
+            record=self.record,
+        )
+
+    def _finish(self, state: State, error: BaseException | None) -> BaseException | None:
+        """Close the app's iterable, once, and give what that raised."""
+        __tracebackhide__ = True
+        closing_error = None
+        try:
+            with self.budget.spending():
+                self._enter(self._close_iterable)
+        except BaseException as raised:
+            closing_error = raised
+        tape = self.tape
+        tape.state = "failed" if closing_error is not None and state == "exhausted" else state
+        tape.error = error if error is not None else closing_error
+        watchdog.unwatch(self.budget)
+        _open_exchanges.discard(self)
+        self.budget.frame = None
+        self.next_chunk = self._nothing_more
+        if not self.busy:
+            self._enter(self._drop_loop)
+        return closing_error
+
+    def _enter(self, function: Callable[[], None]) -> None:
+        """Run a function in the stream's Context, also where we are in there already."""
+        __tracebackhide__ = True
+        if self._abandoned:
+            return
+        if current_probe.get(None) is self.probe:
+            function()
+        else:
+            self.context.run(function)
+
+    def _close_iterable(self) -> None:
+        __tracebackhide__ = True
+        iterable, self._iterable = self._iterable, None
+        self._iterator = iter(())
+        try:
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                close()
+        finally:
+            for function in self._on_close:
+                function()
+
+    def _drop_loop(self) -> None:
+        # What the loop still holds is finished here, in the Context that it belongs to.
+        loop, self._loop = self._loop, iter(())
+        close = getattr(loop, "close", None)
+        if close is not None:
+            close()
+
+    def _nothing_more(self) -> bytes:
+        __tracebackhide__ = True
+        state = self.tape.state
+        if state == "closed":
+            raise StreamClosed("the client has disconnected", self.record)
+        if state == "timeout":
+            raise StreamClosed("the stream ended in a timeout", self.record)
+        raise StopIteration
+
+    def _not_open(self) -> bytes:
+        raise StreamClosed("the request was never answered", self.record)
+
+
+class _FirstPull:
+    """The first pull of a stream, in a thread of its own."""
+
+    def __init__(self, iterator: Iterator[bytes], context: Context) -> None:
+        self._error: BaseException | None = None
+        self._chunks: list[bytes] = []
+        self._lock = threading.Lock()
+        self._done = False
+        self._afterwards: Callable[[], None] | None = None
+        self._thread = threading.Thread(
+            target=context.run,
+            args=(self._pull, iterator),
+            name="pytest-flask-stream first pull",
+            daemon=True,  # a generator that never comes back must not keep the process alive
+        )
+        self._thread.start()
+
+    def _pull(self, iterator: Iterator[bytes]) -> None:
+        try:
+            self._chunks.extend(islice(iterator, 1))
+        except BaseException as error:
+            self._error = error
+        with self._lock:
+            self._done = True
+        if self._afterwards is not None:
+            self._afterwards()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the app has raised."""
+        return self._done and self._error is not None
+
+    def wait(self, seconds: float) -> None:
+        """Wait a moment: for the end of the pull, or, after that, just as long."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        else:
+            time.sleep(seconds)
+
+    def join(self, seconds: float | None) -> bool:
+        """Wait for the thread to end, and tell whether it has."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def close_afterwards(self, close: Callable[[], None]) -> bool:
+        """Have the thread close the app's iterable, unless it has come back: tell whether so."""
+        with self._lock:
+            if not self._done:
+                self._afterwards = close
+            return self._done
+
+    def place(self) -> Place | None:
+        """The user's line that the thread is in."""
+        ident = self._thread.ident
+        return None if ident is None else nearest_user_place(stack_of_thread(ident))
+
+    def replay(self, rest: Iterator[bytes]) -> Iterator[bytes]:
+        """Give what the thread got, then what is left."""
+        __tracebackhide__ = True
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if self._chunks:
+            yield from self._chunks
+            yield from rest

@@ -1,0 +1,122 @@
+"""Places in the user's code: which function, which file, which line.
+
+A failure text is worth reading when it names the user's line. A line is the user's when it
+belongs neither to the machinery between a server and a view (Flask, Werkzeug and what they are
+made of), nor to the test runner, nor to the standard library, nor to this package. Frames are
+told apart by the module that their code says it is in, so that nothing has to be imported here.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
+
+_SERVERS = {"waitress"}
+_RUNNERS = {"pytest", "_pytest", "pluggy"}
+_FLASK = {"flask", "werkzeug", "jinja2", "markupsafe", "blinker", "click", "asgiref"}
+_MACHINERY = _FLASK | _SERVERS | _RUNNERS
+_NAMELESS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"})
+_MOST_DECORATOR_LINES = 30
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Place(NamedTuple):
+    """A line of code; ``str()`` gives ``file:line  source``."""
+
+    function: str
+    path: str
+    line: int
+
+    @property
+    def source(self) -> str:
+        """The text of the line, or ``""`` where there is no file."""
+        return linecache.getline(self.path, self.line).strip()
+
+    def __str__(self) -> str:
+        place = f"{_shown_path(self.path)}:{self.line}"
+        return f"{place}  {self.source}" if self.source else place
+
+
+def place_of_code(code: CodeType) -> Place:
+    """Where a function is defined, below its decorators."""
+    first = line = code.co_firstlineno
+    while line < first + _MOST_DECORATOR_LINES:
+        source = linecache.getline(code.co_filename, line).strip()
+        if source.startswith(("def ", "async def ", "class ")):
+            return Place(code.co_name, code.co_filename, line)
+        line += 1
+    return Place(code.co_name, code.co_filename, first)
+
+
+def iter_outward(frame: FrameType | None) -> Iterator[FrameType]:
+    """Walk from a frame to its callers."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def nearest_user_place(frame: FrameType | None) -> Place | None:
+    """Find the innermost line of the user in a stack, seen from ``frame`` outward."""
+    for outer in iter_outward(frame):
+        if is_user_frame(outer):
+            return _place(outer, outer.f_lineno)
+    return None
+
+
+def raising_user_place(traceback: TracebackType | None) -> Place | None:
+    """Find the innermost line of the user that a traceback went through."""
+    found = None
+    while traceback is not None:
+        if is_user_frame(traceback.tb_frame):
+            found = _place(traceback.tb_frame, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
+def is_user_frame(frame: FrameType) -> bool:
+    """Tell whether the code of a frame is the user's."""
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package in _MACHINERY or package == _PACKAGE:
+        return False
+    path = frame.f_code.co_filename
+    return not path.startswith("<frozen") and not _in_standard_library(path)
+
+
+def _place(frame: FrameType, line: int) -> Place:
+    return Place(_function_name(frame), frame.f_code.co_filename, line)
+
+
+def _function_name(frame: FrameType) -> str:
+    code = frame.f_code
+    if code.co_name in _NAMELESS and frame.f_back is not None:
+        return _function_name(frame.f_back)
+    # `co_qualname` is there from Python 3.11 on; a method's class helps the reader.
+    name: str = getattr(code, "co_qualname", code.co_name)
+    return name.rpartition("<locals>.")[2]
+
+
+@cache
+def _in_standard_library(path: str) -> bool:
+    if "site-packages" in path or "dist-packages" in path:
+        return False
+    roots = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    return any(path.startswith((root + "/", root + "\\")) for root in roots)
+
+
+def _shown_path(path: str) -> str:
+    """Give a path as short as it can be read: from the working directory where it is below that."""
+    try:
+        return Path(path).relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path
+
+
+def stack_of_thread(ident: int) -> FrameType | None:
+    """Give the innermost frame that a thread is in now, if it lives."""
+    return sys._current_frames().get(ident)  # documented, though its name begins with "_"

@@ -1,0 +1,230 @@
+"""The pytest side: fixtures, marker, settings, report. The only module that imports pytest.
+
+Everything of Flask is imported inside functions, so that the plugin costs nothing in a suite that
+does not use it. Nothing here is autouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import pytest
+
+from .settings import StreamSettings, check, parse
+
+if TYPE_CHECKING:  # nothing of Flask is imported before a fixture is used
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from typing_extensions import Unpack
+
+    from .client import StreamClient
+    from .record import StreamRecord
+
+MARKER = "flask_stream"
+SECTION = "Flask stream"
+_INI_PREFIX = "flask_stream_"
+_INI_HELP = {
+    "timeout": "seconds that an app may keep a test waiting on one stream; 0: off (default 10)",
+    "max_chunks": "chunks that a call which reads to the end puts up with (default 1000000)",
+    "keep_bytes": "bytes of a body that are kept (default 67108864)",
+    "isolate": "keep streams from seeing the Flask contexts of the test (default true)",
+}
+_REPORTED = 3
+_DEFAULT_SHOWN_CHUNKS = 3
+
+
+class MakeStreamClient(Protocol):
+    """What the fixture ``make_stream_client`` gives: a function that makes further clients.
+
+    .. versionadded:: 0.1
+    """
+
+    def __call__(
+        self, app: Flask | FlaskClient | None = None, **settings: Unpack[StreamSettings]
+    ) -> StreamClient:
+        """Make a client that is closed after the test.
+
+        :param app: A ``Flask`` or an existing ``FlaskClient``; ``None`` takes the ``app`` fixture.
+        """
+
+
+class _Streams:
+    """The streams of one test: what its clients opened, and what was reported of it."""
+
+    def __init__(self) -> None:
+        self.clients: list[StreamClient] = []
+        self.reported = False
+
+    def records(self) -> list[StreamRecord]:
+        opened = (record for client in self.clients for record in client._records)
+        return sorted(opened, key=lambda record: record._tape.began)
+
+
+_streams_key = pytest.StashKey[_Streams]()
+_settings_key = pytest.StashKey[StreamSettings]()
+
+
+# Settings
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for name, text in _INI_HELP.items():
+        parser.addini(_INI_PREFIX + name, f"pytest-flask-stream: {text}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(timeout, max_chunks, keep_bytes, isolate): settings of pytest-flask-stream for"
+        " this test, as keywords.",
+    )
+    config.stash[_settings_key] = _ini_settings(config)
+
+
+def _ini_settings(config: pytest.Config) -> StreamSettings:
+    settings: dict[str, Any] = {}
+    for name in _INI_HELP:
+        text = config.getini(_INI_PREFIX + name)
+        if text not in (None, ""):
+            try:
+                settings.update(parse(name, str(text)))
+            except (TypeError, ValueError) as error:
+                raise pytest.UsageError(f"{_INI_PREFIX}{name}: {error}") from None
+    return cast("StreamSettings", settings)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Here and not in the fixture: a mistake in a marker is told of also where no fixture is used.
+    __tracebackhide__ = True
+    _marker_settings(item)
+
+
+def _marker_settings(item: pytest.Item) -> StreamSettings:
+    __tracebackhide__ = True
+    settings: dict[str, Any] = {}
+    for marker in reversed(list(item.iter_markers(MARKER))):
+        if marker.args:
+            raise pytest.UsageError(
+                f"@pytest.mark.{MARKER} takes keywords only, not {marker.args!r}, in {item.nodeid}"
+            )
+        try:
+            settings.update(check(marker.kwargs))
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError(f"@pytest.mark.{MARKER}: {error}, in {item.nodeid}") from None
+    return cast("StreamSettings", settings)
+
+
+def _shown_chunks(config: pytest.Config) -> int | None:
+    return None if config.get_verbosity() >= 2 else _DEFAULT_SHOWN_CHUNKS
+
+
+# Fixtures
+
+
+@pytest.fixture
+def make_stream_client(request: pytest.FixtureRequest) -> Iterator[MakeStreamClient]:
+    """Make further stream clients: ``make_stream_client(app=None, **settings)``.
+
+    ``app`` may be a ``Flask`` or an existing ``FlaskClient``; ``None`` takes the suite's ``app``
+    fixture. Every client is closed after the test.
+    """
+    __tracebackhide__ = True
+    item = request.node
+    config = request.config
+    streams = item.stash.setdefault(_streams_key, _Streams())
+    from_ini = config.stash[_settings_key]
+    inherited = {**from_ini, **_marker_settings(item)}
+    clients: list[StreamClient] = []
+
+    def make(
+        app: Flask | FlaskClient | None = None, **settings: Unpack[StreamSettings]
+    ) -> StreamClient:
+        __tracebackhide__ = True
+        from .client import StreamClient
+
+        wanted = cast("StreamSettings", {**inherited, **settings})
+        client = StreamClient(_app(request) if app is None else app, **wanted)
+        client._shown_chunks = _shown_chunks(config)
+        clients.append(client)
+        streams.clients.append(client)
+        return client
+
+    yield make
+    _close(clients)
+
+
+@pytest.fixture
+def stream_client(make_stream_client: MakeStreamClient) -> StreamClient:
+    """Give a ``StreamClient`` for the suite's ``app`` fixture, closed after the test."""
+    __tracebackhide__ = True
+    return make_stream_client()
+
+
+def _app(request: pytest.FixtureRequest) -> Any:
+    __tracebackhide__ = True
+    try:
+        return request.getfixturevalue("app")
+    except pytest.FixtureLookupError as error:
+        if error.argname != "app":
+            raise
+    raise pytest.UsageError(
+        "stream_client needs a fixture named 'app' that gives a flask.Flask, and there is none\n"
+        "  remedy:  define it in conftest.py, or call make_stream_client(your_app)"
+    )
+
+
+def _close(clients: list[StreamClient]) -> None:
+    __tracebackhide__ = True
+    errors = []
+    for client in clients:
+        try:
+            client.close()
+        except BaseException as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+# Report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    streams = item.stash.get(_streams_key, None)
+    if report.failed and streams is not None and not streams.reported:
+        records = streams.records()
+        if records:
+            streams.reported = True
+            report.sections.append((SECTION, _report(records, item.config)))
+    return report
+
+
+def _report(records: list[StreamRecord], config: pytest.Config) -> str:
+    verbosity = config.get_verbosity()
+    shown = records if verbosity >= 1 else records[-_REPORTED:]
+    left_out = len(records) - len(shown)
+    texts = [f"({left_out} more with -v)"] if left_out else []
+    texts += [record.transcript(limit=_shown_chunks(config)) for record in shown]
+    return "\n".join(texts)
+
+
+# Debugger
+
+
+def pytest_enter_pdb() -> None:
+    _watchdog(lambda watchdog: watchdog.suspend())
+
+
+def pytest_leave_pdb() -> None:
+    _watchdog(lambda watchdog: watchdog.resume())
+
+
+def _watchdog(act: Callable[[Any], None]) -> None:
+    from .deadline import watchdog
+
+    act(watchdog)

@@ -1,0 +1,377 @@
+"""The response that a test holds: pulls one chunk at a time, closes once.
+
+A :class:`StreamedResponse` owns no fact. It asks a producer (the app in this process, or a socket)
+for chunks, and reads what stands on the tape; so it need not know which producer it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NoReturn, Protocol
+
+from werkzeug.sansio.response import Response as SansIOResponse
+from werkzeug.test import TestResponse
+from werkzeug.wrappers import Request
+
+from . import explain
+from .assertions import Claims
+from .errors import EndlessStream, StreamError
+from .record import StreamRecord
+from .search import Needle
+from .settings import check
+from .tape import Body, State, Tape
+from .transcript import counted, summary
+
+
+class Producer(Protocol):
+    """What gives a response its chunks, and writes the tape."""
+
+    @property
+    def tape(self) -> Tape:
+        """What the app handed to the server."""
+
+    @property
+    def body(self) -> Body:
+        """What arrived."""
+
+    @property
+    def record(self) -> StreamRecord:
+        """The tape, as users read it."""
+
+    @property
+    def next_chunk(self) -> Callable[[], bytes]:
+        """Gives the next chunk, or raises what ended the stream."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a chunk is being produced at this moment."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the app may keep the test waiting."""
+
+    def set_timeout(self, timeout: float | None) -> None:
+        """Change the timeout, also of a pull that has begun."""
+
+    def pull(self, count: int) -> None:
+        """Pull at most ``count`` chunks; nothing once the stream has ended."""
+
+    def take(self, count: int) -> list[bytes]:
+        """Pull at most ``count`` chunks and give them."""
+
+    def start(self, until: Callable[[], bool] | None) -> None:
+        """Begin the first pull in a thread."""
+
+    def close(self) -> None:
+        """Close; harmless when repeated."""
+
+
+_INSTEAD = {
+    "data": "read()",
+    "get_data": "read()",
+    "content": "read()",
+    "body": "read()",
+    "text": "read_text()",
+    "json": "read_json()",
+    "get_json": "read_json()",
+    "iter_bytes": "for chunk in stream",
+    "iter_raw": "for chunk in stream",
+    "iter_content": "for chunk in stream",
+    "iter_chunked": "for chunk in stream",
+    "iter_encoded": "for chunk in stream",
+    "stream": "for chunk in stream",
+    "response": "chunks",
+    "is_streamed": "streamed, or assert_streamed()",
+    "call_on_close": "record.teardowns, after the end",
+}
+
+
+class StreamedResponse(Claims, SansIOResponse):
+    """A response that is read lazily, chunk by chunk, as a server reads it.
+
+    It is an iterator of its chunks (``bytes``): any number of ``for`` loops may go over it, each
+    going on where the last one stopped. It is a context manager, which closes it. And it is a
+    :class:`werkzeug.sansio.response.Response`, so that ``status_code``, ``headers``, ``mimetype``,
+    ``content_length``, ``cache_control`` and the like are there.
+
+    Only a client makes one.
+
+    .. versionadded:: 0.1
+    """
+
+    default_mimetype = None  # the response has the type that the app gave it, or none
+
+    request: Request
+    """The request that was made."""
+
+    history: tuple[TestResponse, ...]
+    """The earlier responses of a redirect, oldest first, read out."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        response: TestResponse,
+        *,
+        loads: Callable[[bytes], Any],
+        max_chunks: int,
+        shown_chunks: int | None,
+    ) -> None:
+        super().__init__(status=response.status, headers=response.headers)
+        self.request = response.request
+        self.history = response.history
+        self._producer = producer
+        self._tape = producer.tape
+        self._body = producer.body
+        self._loads = loads
+        self._max_chunks = max_chunks
+        self._shown_chunks = shown_chunks
+
+    # Facts
+
+    @property
+    def record(self) -> StreamRecord:
+        """The facts of this stream."""
+        return self._producer.record
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """The chunks delivered so far, as a list of one's own.
+
+        :raises ChunksNotKept: if the body is longer than ``keep_bytes``.
+        """
+        return list(self._body.whole("chunks"))
+
+    @property
+    def produced(self) -> int:
+        """How many items the view's iterable has given so far."""
+        return self._tape.produced
+
+    @property
+    def delivered(self) -> int:
+        """How many chunks were handed to the test so far."""
+        return len(self._body)
+
+    @property
+    def streamed(self) -> bool | None:
+        """Whether the view handed over an iterator.
+
+        ``False`` for a complete body (a ``str``, a list, ``jsonify``, the page of an
+        ``HTTPException``), ``None`` if no Flask view answered.
+        """
+        return self._tape.streamed
+
+    @property
+    def state(self) -> State:
+        """``"open"``, ``"exhausted"``, ``"failed"``, ``"closed"`` or ``"timeout"``."""
+        return self._tape.state
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that ended the stream, or ``None``."""
+        return self._tape.error
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds the app may keep the test waiting on this stream, or ``None``."""
+        return self._producer.timeout
+
+    @timeout.setter
+    def timeout(self, timeout: float | None) -> None:
+        self._producer.set_timeout(check({"timeout": timeout})["timeout"])
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {summary(self._tape)} {self.state}:"
+            f" {counted(self.delivered, 'chunk')} delivered,"
+            f" {counted(self.produced, 'item')} produced>"
+        )
+
+    # Reading
+
+    def __iter__(self) -> StreamedResponse:
+        return self
+
+    def __next__(self) -> bytes:
+        """Pull exactly one chunk.
+
+        :raises StopIteration: at the end, when the stream is closed already.
+        :raises StreamClosed: after ``disconnect()`` or a timeout.
+        """
+        __tracebackhide__ = True
+        try:
+            return self._producer.next_chunk()
+        except (RuntimeError, ValueError):
+            self._refuse_second_reader()
+            raise
+
+    def take(self, n: int) -> list[bytes]:
+        """Read the next chunks; fewer only where the stream ends.
+
+        :param n: How many, at least 0.
+        """
+        __tracebackhide__ = True
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise TypeError(f"n must be an int, at least 0, not {n!r}")
+        if n < 0:
+            raise ValueError(f"n must be at least 0, not {n}")
+        with self._reading():
+            return self._producer.take(n)
+
+    def take_until(self, condition: bytes | str | Callable[[bytes], object]) -> list[bytes]:
+        """Read up to and including the first chunk for which a condition is true.
+
+        :param condition: Called with each chunk. ``bytes`` or ``str`` (its UTF-8 bytes): until
+            the chunks taken by this call contain it, also across their boundaries.
+        :raises AssertionError: if the stream ends first.
+        """
+        __tracebackhide__ = True
+        is_true = _condition(condition)
+        taken: list[bytes] = []
+        while True:
+            self._check_limit()
+            try:
+                chunk = next(self)
+            except StopIteration:
+                break
+            taken.append(chunk)
+            if is_true(chunk):
+                return taken
+        claim = explain.called("take_until", condition)
+        return self._fail(claim, explain.not_found(self._tape, len(taken)), cause=self.error)
+
+    def start(self, until: Callable[[], bool] | None = None) -> None:
+        """Begin the first pull in a thread of its own, in the stream's Context.
+
+        The next read waits for that chunk, and so does closing, up to ``timeout``. For generators
+        that subscribe to something on their first pull.
+
+        :param until: Return as soon as this is true; at once where it is ``None``.
+        :raises StreamTimeout: if it does not become true within ``timeout``.
+        :raises ValueError: if something was read already.
+        """
+        __tracebackhide__ = True
+        self._producer.start(until)
+
+    def drain(self) -> None:
+        """Read to the end."""
+        __tracebackhide__ = True
+        self._read_out()
+
+    def read(self) -> bytes:
+        """Read to the end and give the whole body, from its first byte; repeatable.
+
+        Of a stream that failed, its error is raised (again); after ``disconnect()``, what was
+        delivered is the body.
+        """
+        __tracebackhide__ = True
+        self._read_out()
+        if self.error is not None and self.state != "closed":
+            raise self.error
+        return b"".join(self._body.whole("read()"))
+
+    def read_text(self) -> str:
+        """Like :meth:`read`, decoded by the response's charset, else as UTF-8."""
+        __tracebackhide__ = True
+        return self.read().decode(self.mimetype_params.get("charset", "utf-8"))
+
+    def read_json(self) -> Any:
+        """Like :meth:`read`, loaded by the app's JSON provider."""
+        __tracebackhide__ = True
+        return self._loads(self.read())
+
+    def _advance(self, count: int) -> None:
+        __tracebackhide__ = True
+        missing = count - len(self._body)
+        if missing > 0:
+            with self._reading():
+                self._producer.pull(missing)
+
+    def _advance_within_limit(self) -> None:
+        __tracebackhide__ = True
+        self._check_limit()
+        self._advance(len(self._body) + 1)
+
+    def _read_out(self) -> None:
+        __tracebackhide__ = True
+        while self.state == "open":
+            self._check_limit()
+            self._advance(self._max_chunks + 1)
+
+    def _check_limit(self) -> None:
+        __tracebackhide__ = True
+        if self.state == "open" and len(self._body) > self._max_chunks:
+            raise EndlessStream(self._max_chunks, self.record)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        __tracebackhide__ = True
+        try:
+            yield
+        except (RuntimeError, ValueError):
+            self._refuse_second_reader()
+            raise
+
+    def _refuse_second_reader(self) -> None:
+        """Say it in our words where a chunk is being produced already."""
+        __tracebackhide__ = True
+        if self._producer.busy:
+            raise StreamError(
+                "two readers at once: a chunk of this stream is being produced already, in another"
+                " thread or for its own generator\n"
+                "  remedy:  read a stream from one place at a time",
+                self.record,
+            ) from None
+
+    # Ending
+
+    def close(self) -> None:
+        """Let the client go away now, also before the first chunk; harmless when repeated.
+
+        A server calls ``close()`` on the app's iterable then (PEP 3333).
+        """
+        __tracebackhide__ = True
+        self._producer.close()
+
+    def disconnect(self) -> None:
+        """Do the same as :meth:`close`."""
+        __tracebackhide__ = True
+        self._producer.close()
+
+    def __enter__(self) -> StreamedResponse:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        self.close()
+
+    def __del__(self) -> None:
+        # A dropped stream is closed in its own Context, not where the collector happens to be.
+        producer = self.__dict__.get("_producer")
+        if producer is not None:
+            producer.close()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        instead = _INSTEAD.get(name)
+        hint = "" if instead is None else f"; use {instead}"
+        raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
+
+
+def _condition(
+    condition: bytes | str | Callable[[bytes], object],
+) -> Callable[[bytes], object]:
+    if isinstance(condition, str):
+        condition = condition.encode()
+    if isinstance(condition, bytes):
+        if not condition:
+            raise ValueError("every chunk contains the empty string: wait for something")
+        return Needle(condition)
+    if not callable(condition):
+        raise TypeError(f"condition must be bytes, str or a callable, not {condition!r:.80}")
+    return condition
