@@ -1,0 +1,9 @@
+"""The real httpbin, as the ``app`` of the suite."""
+
+import httpbin
+import pytest
+
+
+@pytest.fixture
+def app():
+    return httpbin.app
