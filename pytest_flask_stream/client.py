@@ -86,6 +86,8 @@ class StreamClient:
     flask_client: FlaskClient
     """The app's own client, which makes the requests."""
 
+    _closed = True  # until there is something to close
+
     def __init__(self, app: Flask | FlaskClient, **settings: Unpack[StreamSettings]) -> None:
         __tracebackhide__ = True
         self._settings = cast("StreamSettings", {**DEFAULTS, **check(settings)})
@@ -94,9 +96,9 @@ class StreamClient:
         self._records: list[StreamRecord] = []
         self._failed: list[Exchange] = []
         self._shown_chunks: int | None = _SHOWN_CHUNKS
-        self._closed = False
         _LazyRun.put_on(self.flask_client)
         watch.acquire()
+        self._closed = False
 
     # Settings
 
@@ -288,6 +290,10 @@ class StreamClient:
         watch.release()
         if errors:
             raise errors[0]
+
+    def __del__(self) -> None:
+        # Dropped without close(): nothing may stay connected or stood in for.
+        self.close()
 
     def __enter__(self) -> StreamClient:
         return self

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -59,10 +60,20 @@ class Budget:
     The hot loop writes ``begun`` and ``used`` itself; everything else uses :meth:`spending`.
     """
 
-    __slots__ = ("__weakref__", "begun", "fired_at", "frame", "stuck", "thread", "timeout", "used")
+    __slots__ = (
+        "__weakref__",
+        "begun",
+        "fired_at",
+        "frame",
+        "limit",
+        "stuck",
+        "thread",
+        "timeout",
+        "used",
+    )
 
     def __init__(self, timeout: float | None) -> None:
-        self.timeout = timeout
+        self.set_timeout(timeout)
         self.used = 0.0
         self.begun = 0.0
         self.fired_at = 0.0
@@ -87,10 +98,15 @@ class Budget:
         if begun:
             self.used += clock() - begun
 
+    def set_timeout(self, timeout: float | None) -> None:
+        """Set the seconds that there are in all; ``None``: as many as it takes."""
+        self.timeout = timeout
+        self.limit = timeout or math.inf
+
     @property
     def overdrawn(self) -> bool:
         """Whether more was used than there was."""
-        return bool(self.timeout) and self.used > (self.timeout or 0.0)
+        return self.used > self.limit
 
     @property
     def left(self) -> float | None:
@@ -262,7 +278,7 @@ class Watchdog:
 
 
 def _is_late(budget: Budget) -> bool:
-    return bool(budget.timeout) and budget.used + clock() - budget.begun > (budget.timeout or 0.0)
+    return budget.used + clock() - budget.begun > budget.limit
 
 
 def _poll_interval(timeout: float | None) -> float:

@@ -22,7 +22,7 @@ from functools import partial
 from itertools import chain, islice
 from time import perf_counter as clock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from flask import Flask
 
@@ -42,7 +42,10 @@ ExcInfo: TypeAlias = (
 )
 HeaderList: TypeAlias = list[tuple[str, str]]
 
+T = TypeVar("T")
+
 _LOOK_EVERY = 0.001
+_NOTHING: Any = object()
 
 _open_exchanges: set[Exchange] = set()
 
@@ -77,6 +80,7 @@ class Exchange:
         self._loop: Iterator[bytes] = iter(())
         self._starting: _FirstPull | None = None
         self._abandoned = False
+        self._stayed_since = 0.0
         self._traceback: TracebackType | None = None
         self._on_close: list[Callable[[], object]] = []
 
@@ -188,17 +192,27 @@ class Exchange:
     def pull(self, count: int) -> None:
         """Pull at most ``count`` chunks, without handing them to anybody."""
         __tracebackhide__ = True
-        if self.tape.state == "open":
-            self._ready()
-            self.context.run(deque, islice(self._loop, count), 0)
+        if self.tape.state == "open" and count:
+            self._stay(deque, islice(self._loop, count), 0)
 
     def take(self, count: int) -> list[bytes]:
         """Pull at most ``count`` chunks."""
         __tracebackhide__ = True
-        if self.tape.state == "open":
-            self._ready()
-            return self.context.run(list, islice(self._loop, count))
+        if self.tape.state == "open" and count:
+            return self._stay(list, islice(self._loop, count))
         return [self.next_chunk()] if count and self.tape.state in ("closed", "timeout") else []
+
+    def _stay(self, consume: Callable[..., T], *args: Any) -> T:
+        """Pull many chunks without leaving the Context in between."""
+        __tracebackhide__ = True
+        self._ready()
+        if self.busy:
+            return self.context.run(consume, *args)  # refused: somebody else is in there
+        self._stayed_since = clock()
+        try:
+            return self.context.run(consume, *args)
+        finally:
+            self._stayed_since = 0.0
 
     @property
     def timeout(self) -> float | None:
@@ -207,7 +221,7 @@ class Exchange:
 
     def set_timeout(self, timeout: float | None) -> None:
         """Change the timeout, also of a pull that has begun."""
-        self.budget.timeout = timeout
+        self.budget.set_timeout(timeout)
         if self.tape.state == "open":
             watchdog.watch(self.budget)
 
@@ -223,19 +237,25 @@ class Exchange:
         tape, budget, probe, body = self.tape, self.budget, self.probe, self.body
         request_of = flask_variables().request.get
         app_of = flask_variables().app.get
-        at, waited, keep = tape.at.append, tape.waited.append, body.kept.append
+        at, waited, kept = tape.at, tape.waited, body.kept
         written = self._written
         pull = self._iterator.__next__
-        request_seen = app_seen = lead = events = pieces = None
-        template_events, template_pieces = tape.template_events, tape.template_pieces
         if tape.first_pull_produced is None:
             tape.first_pull_produced = tape.produced
-        room = body.room
+        tape.events.note(0, 0)
+        tape.pieces.note(0, 0)
+        request_seen = app_seen = lead = _NOTHING
+        room, used = body.room, budget.used
         delivered = 0
+        now = 0.0
         while True:
             try:
                 tape.allowed = delivered + 1
-                budget.begun = clock()
+                stayed_since = self._stayed_since
+                if stayed_since:  # many are asked for at once: this pull begins where one ended
+                    budget.begun = now if now > stayed_since else stayed_since
+                else:
+                    budget.begun = clock()
                 chunk = pull()
                 now = clock()
                 took = now - budget.begun
@@ -253,33 +273,27 @@ class Exchange:
                 budget.settle()
                 self._fail(error)
                 raise
-            budget.used += took
+            budget.used = used = used + took
             if type(chunk) is not bytes and not isinstance(chunk, bytes):
                 raise self._refused(chunk)
-            at(now)
-            waited(took)
+            at.append(now)
+            waited.append(took)
             if tape.produced - delivered != lead:
                 lead = tape.produced - delivered
                 tape.lead.note(delivered, lead)
             request, app = request_of(None), app_of(None)
-            if request is not request_seen or app is not app_seen or not delivered:
+            if request is not request_seen or app is not app_seen:
                 request_seen, app_seen = request, app
                 tape.contexts.note(delivered, probe.flags(request, app))
-            if tape.template_events - template_events != events:
-                events = tape.template_events - template_events
-                tape.events.note(delivered, events)
-            if tape.template_pieces - template_pieces != pieces:
-                pieces = tape.template_pieces - template_pieces
-                tape.pieces.note(delivered, pieces)
-            template_events, template_pieces = tape.template_events, tape.template_pieces
+            if tape.templates:
+                tape.note_events(delivered)
             room -= len(chunk)
             if room >= 0:
-                keep(chunk)
+                kept.append(chunk)
             else:
                 body.lose(len(chunk))
             delivered += 1
-            tape.delivered = delivered
-            if budget.timeout and budget.used > budget.timeout:
+            if used > budget.limit:
                 self._give_up("pull")
             yield chunk
         if budget.overdrawn:

@@ -98,7 +98,7 @@ class Probe:
         tape.endpoint = endpoint
         tape.view = _place_of_view(self.app, endpoint)
         # Template events of the view's own (a page joined to one string) are in no chunk.
-        tape.template_events = tape.template_pieces = 0
+        tape.forget_events()
         body = response.response
         tape.body_type = type(body).__name__
         tape.streamed = not (response.is_sequence or _is_error_page(response))
@@ -174,8 +174,10 @@ class _WatchedIterable:
         __tracebackhide__ = True
         probe = self._probe
         tape = probe.tape
+        produced = tape.produced
         for item in items:
-            tape.produced = produced = tape.produced + 1
+            produced += 1
+            tape.produced = produced
             if produced > tape.allowed and tape.early is None:
                 _note_early(probe, inspect.currentframe())
             yield item

@@ -61,8 +61,9 @@ class Changes(Generic[T]):
 
     def note(self, index: int, value: T) -> None:
         """From ``index`` on the column has ``value``."""
-        self._starts.append(index)
-        self._values.append(value)
+        if not self._values or self._values[-1] != value:
+            self._starts.append(index)
+            self._values.append(value)
 
     def __getitem__(self, index: int) -> T:
         return self._values[bisect_right(self._starts, index) - 1]
@@ -131,6 +132,8 @@ class Tape:
     """The facts of one stream, as they are seen."""
 
     __slots__ = (
+        "_events_before",
+        "_pieces_before",
         "allowed",
         "ambient",
         "at",
@@ -138,7 +141,6 @@ class Tape:
         "body",
         "body_type",
         "contexts",
-        "delivered",
         "early",
         "endpoint",
         "error",
@@ -189,7 +191,6 @@ class Tape:
         """How many chunks had been handed over when the view's iterable was read out."""
         self.first_pull_produced: int | None = None
 
-        self.delivered = 0
         self.body = Body(keep_bytes)
         self.at: array[float] = array("d")
         self.waited: array[float] = array("d")
@@ -202,12 +203,32 @@ class Tape:
         """How many templates were streamed."""
         self.template_events = 0
         self.template_pieces = 0
+        self._events_before = 0
+        self._pieces_before = 0
         self.events: Changes[int] = Changes()
         """Non-empty template events in a chunk."""
         self.pieces: Changes[int] = Changes()
         """Template events in a chunk, the empty ones too."""
 
         self.teardowns: list[Teardown] = []
+
+    @property
+    def delivered(self) -> int:
+        """How many chunks the app has handed over."""
+        return len(self.at)
+
+    def forget_events(self) -> None:
+        """Start counting template events anew: those until now are in no chunk."""
+        self.template_events = self.template_pieces = 0
+
+    def note_events(self, index: int) -> None:
+        """Write down how many template events there were since the last chunk."""
+        events = self.template_events - self._events_before
+        pieces = self.template_pieces - self._pieces_before
+        self._events_before += events
+        self._pieces_before += pieces
+        self.events.note(index, events)
+        self.pieces.note(index, pieces)
 
     @property
     def produced_early(self) -> int:
