@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .client import StreamClient as StreamClient
+    from .decoders import Part as Part
+    from .decoders import ServerSentEvent as ServerSentEvent
     from .errors import ChunksNotKept as ChunksNotKept
     from .errors import DecodeError as DecodeError
     from .errors import EndlessStream as EndlessStream
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .record import ChunkRecord as ChunkRecord
     from .record import StreamRecord as StreamRecord
     from .settings import StreamSettings as StreamSettings
+    from .source import Source as Source
     from .stream import StreamedResponse as StreamedResponse
     from .tape import Teardown as Teardown
 
@@ -33,6 +36,9 @@ _HOMES = {
     "DecodeError": "errors",
     "EndlessStream": "errors",
     "MakeStreamClient": "plugin",
+    "Part": "decoders",
+    "ServerSentEvent": "decoders",
+    "Source": "source",
     "StreamClient": "client",
     "StreamClosed": "errors",
     "StreamError": "errors",
@@ -51,6 +57,9 @@ __all__ = [
     "DecodeError",
     "EndlessStream",
     "MakeStreamClient",
+    "Part",
+    "ServerSentEvent",
+    "Source",
     "StreamClient",
     "StreamClosed",
     "StreamError",

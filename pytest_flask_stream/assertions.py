@@ -9,17 +9,23 @@ help of pytest's, and is the same under ``--assert=plain``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NoReturn, TypeVar
 
-from . import explain
+from . import early, explain, missing
+from .arguments import (
+    byte_strings,
+    check_count,
+    count_bounds,
+    exception_types,
+    listed,
+    pattern_of,
+)
 from .context import missing_context_kind
 from .errors import StreamTimeout
-from .explain import Finding, called
+from .finding import Finding, called, failure
 from .search import OrderedSearch
 from .tape import Body, Tape
-from .transcript import counted
 
 E = TypeVar("E", bound=BaseException)
 
@@ -64,7 +70,7 @@ class Claims:
         tape = self._tape
         read_out = tape.exhausted_at == 0 and tape.delivered and tape.lead[0] > 1
         if tape.produced_early or read_out:
-            self._fail(claim, explain.read_early(tape))
+            self._fail(claim, early.read_early(tape))
 
     def assert_lazy(self, *, read_ahead: int = 0) -> None:
         """Claim that no more is produced than is asked for.
@@ -78,14 +84,14 @@ class Claims:
         .. versionadded:: 0.1
         """
         __tracebackhide__ = True
+        check_count("read_ahead", read_ahead, 0)
         claim = called("assert_lazy", read_ahead=read_ahead or None)
-        _check_count("read_ahead", read_ahead, 0)
         self._require_streamed(claim)
         self._require_end(claim)
         tape = self._tape
         for index in range(tape.delivered):
             if tape.lead[index] > 1 + read_ahead:
-                self._fail(claim, explain.not_lazy(tape, index, read_ahead))
+                self._fail(claim, early.not_lazy(tape, index, read_ahead))
 
     def assert_complete(self) -> None:
         """Claim that the body came whole.
@@ -129,13 +135,13 @@ class Claims:
             at_least=at_least,
             at_most=at_most,
         )
-        least, most, wanted = _count_bounds(n, at_least, at_most)
-        needed = least if most is None else most + 1
-        self._require_reading(claim, needed)
+        least, most = count_bounds(n, at_least, at_most)
+        self._require_reading(claim, least if most is None else most + 1)
         count = len(self._body)
-        if count < least or (most is not None and count > most):
-            more = count > least
-            self._fail(claim, explain.wrong_count(self._tape, count, wanted, more=more))
+        if count < least:
+            self._fail(claim, explain.too_few(self._tape, count, least))
+        if most is not None and count > most:
+            self._fail(claim, explain.too_many(self._tape, count, most))
 
     def assert_chunks(self, expected: Iterable[bytes | str]) -> None:
         """Claim exactly these chunks, in this order and with these boundaries, to the end.
@@ -147,24 +153,21 @@ class Claims:
         .. versionadded:: 0.1
         """
         __tracebackhide__ = True
-        wanted_chunks = _byte_strings("expected", expected)
-        claim = called("assert_chunks", wanted_chunks)
-        chunks = self._arriving(wanted_chunks)
+        given = listed("expected", expected)
+        chunks = self._arriving(byte_strings("expected", given))
+        claim = called("assert_chunks", given)
         body = self._body
         for index, chunk in enumerate(chunks):
             self._require_reading(claim, index + 1)
             if len(body) == index:
-                wanted = counted(len(chunks), "chunk")
-                self._fail(
-                    claim, explain.wrong_count(self._tape, index, f"these {wanted}", more=False)
-                )
+                self._fail(claim, explain.too_few(self._tape, index, len(chunks)))
             actual = body.chunk(index, "assert_chunks()")
             if actual != chunk:
                 self._fail(claim, explain.different_chunk(self._tape, index, chunk, actual))
         self._require_reading(claim, len(chunks) + 1)
         if len(body) > len(chunks):
-            wanted = f"just {counted(len(chunks), 'chunk')}"
-            self._fail(claim, explain.wrong_count(self._tape, len(body), wanted, more=True))
+            body.chunk(len(chunks), "assert_chunks()")  # what is not kept is not judged
+            self._fail(claim, explain.too_many(self._tape, len(body), len(chunks)))
 
     def assert_order(self, *fragments: bytes | str) -> None:
         """Claim that these fragments occur in the body in this order.
@@ -178,7 +181,7 @@ class Claims:
         .. versionadded:: 0.1
         """
         __tracebackhide__ = True
-        wanted = _byte_strings("fragments", fragments)
+        wanted = byte_strings("fragments", fragments)
         if not wanted:
             raise TypeError("assert_order() needs at least one fragment")
         if b"" in wanted:
@@ -206,8 +209,8 @@ class Claims:
         .. versionadded:: 0.1
         """
         __tracebackhide__ = True
+        check_count("size", size, 1)
         claim = called("assert_template_buffering", size)
-        _check_count("size", size, 1)
         self._require_end(claim)
         tape = self._tape
         if not tape.templates or not tape.streamed:
@@ -215,8 +218,8 @@ class Claims:
         last = tape.delivered - 1
         for index in range(tape.delivered):
             events, pieces = tape.events[index], tape.pieces[index]
-            partly = index == last or tape.state == "closed"
-            right = pieces == 1 if size == 1 else events == size or (partly and 1 <= events < size)
+            partly = index == last and 1 <= events < size
+            right = pieces == 1 if size == 1 else events == size or partly
             if not right:
                 self._fail(claim, explain.not_buffered(tape, size, index, last))
 
@@ -236,7 +239,7 @@ class Claims:
             self._fail(claim, explain.no_chunks(tape))
         without = [index for index in range(tape.delivered) if not tape.contexts[index][0]]
         if without:
-            self._fail(claim, explain.no_request_context(tape, without))
+            self._fail(claim, missing.no_request_context(tape, without))
 
     def assert_context_error(
         self, kind: Literal["request", "app"] | None = None, *, after: int | None = None
@@ -256,15 +259,16 @@ class Claims:
         claim = called("assert_context_error", *([kind] if kind else []), after=after)
         if kind not in (None, "request", "app"):
             raise ValueError(f"kind must be 'request', 'app' or None, not {kind!r}")
-        _check_count("after", after, 0)
+        if after is not None:
+            check_count("after", after, 0)
         self._read_to_error(RuntimeError)
         tape = self._tape
-        found = explain.find_missing_context(tape.error)
-        if not isinstance(found, RuntimeError):
+        found = missing.find_missing_context(tape.error)
+        if found is None:
             self._fail(claim, explain.no_context_error(tape), cause=tape.error)
         actual = missing_context_kind(found)
         if kind is not None and actual != kind:
-            self._fail(claim, explain.other_context_error(tape, found, kind), cause=found)
+            self._fail(claim, missing.other_context_error(tape, found, kind), cause=found)
         self._require_after(claim, after)
         return found
 
@@ -288,13 +292,10 @@ class Claims:
         """
         __tracebackhide__ = True
         claim = called("assert_raises", exception_type, after=after, match=match)
-        types = exception_type if isinstance(exception_type, tuple) else (exception_type,)
-        if not types or not all(
-            isinstance(t, type) and issubclass(t, BaseException) for t in types
-        ):
-            raise TypeError(f"exception_type must be an exception class, not {exception_type!r}")
-        _check_count("after", after, 0)
-        pattern = None if match is None else re.compile(match)
+        types = exception_types(exception_type)
+        if after is not None:
+            check_count("after", after, 0)
+        pattern = pattern_of(match)
         self._read_to_error(*types)
         tape = self._tape
         error = tape.error
@@ -385,52 +386,5 @@ class Claims:
         self, claim: str, finding: Finding, *, cause: BaseException | None = None
     ) -> NoReturn:
         __tracebackhide__ = True
-        text = explain.failure(self._tape, claim, finding, self._shown_chunks)
+        text = failure(self._tape, claim, finding, self._shown_chunks)
         raise AssertionError(text) from cause
-
-
-# What a claim is called with
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, at least {least}, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
-
-
-def _count_bounds(
-    n: int | None, at_least: int | None, at_most: int | None
-) -> tuple[int, int | None, str]:
-    """Check the arguments of a count, and give its bounds and its words."""
-    if n is None and at_least is None and at_most is None:
-        raise TypeError("assert_chunk_count() needs n, at_least= or at_most=")
-    if n is not None and (at_least is not None or at_most is not None):
-        raise TypeError("assert_chunk_count() takes n, or at_least= and at_most=, not both")
-    for name, value in (("n", n), ("at_least", at_least), ("at_most", at_most)):
-        _check_count(name, value, 0)
-    if n is not None:
-        return n, n, counted(n, "chunk")
-    if at_most is None:
-        return at_least or 0, None, f"at least {counted(at_least or 0, 'chunk')}"
-    if at_least is None:
-        return 0, at_most, f"at most {counted(at_most, 'chunk')}"
-    if at_least > at_most:
-        raise ValueError(f"at_least={at_least} is more than at_most={at_most}")
-    return at_least, at_most, f"{at_least} to {counted(at_most, 'chunk')}"
-
-
-def _byte_strings(name: str, values: Iterable[bytes | str]) -> list[bytes]:
-    if isinstance(values, (bytes, str)) or not hasattr(values, "__iter__"):
-        raise TypeError(f"{name} must be a list of bytes or str, not {values!r:.80}")
-    return [_byte_string(name, value) for value in values]
-
-
-def _byte_string(name: str, value: object) -> bytes:
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, bytes):
-        return value
-    raise TypeError(f"{name} must be bytes or str, and {value!r:.80} is {type(value).__name__}")

@@ -14,6 +14,7 @@ users' client classes keep on themselves.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -29,11 +30,11 @@ from werkzeug.test import Cookie, EnvironBuilder, TestResponse
 from werkzeug.wrappers import Request
 
 from .context import flask_variables
-from .deadline import Budget
+from .deadline import Budget, watchdog
 from .errors import EndlessStream, StreamClosed
 from .exchange import Exchange
+from .opened import opened_in_test
 from .probes import watch
-from .record import StreamRecord
 from .settings import DEFAULTS, StreamSettings, check
 from .stream import StreamedResponse
 from .tape import Tape
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _SHOWN_CHUNKS = 3
+_PACKAGE = __name__.partition(".")[0]
 
 
 class OpenArguments(TypedDict, total=False):
@@ -93,7 +95,8 @@ class StreamClient:
         self._settings = cast("StreamSettings", {**DEFAULTS, **check(settings)})
         self.flask_client = _flask_client(app)
         self._streams: list[StreamedResponse] = []
-        self._records: list[StreamRecord] = []
+        # A thread that the test has started does not know of the test; its client does.
+        self._opened_in_test = opened_in_test.get([])
         self._failed: list[Exchange] = []
         self._shown_chunks: int | None = _SHOWN_CHUNKS
         _LazyRun.put_on(self.flask_client)
@@ -109,6 +112,7 @@ class StreamClient:
 
     @timeout.setter
     def timeout(self, timeout: float | None) -> None:
+        __tracebackhide__ = True
         self._set(timeout=timeout)
 
     @property
@@ -118,6 +122,7 @@ class StreamClient:
 
     @max_chunks.setter
     def max_chunks(self, max_chunks: int) -> None:
+        __tracebackhide__ = True
         self._set(max_chunks=max_chunks)
 
     @property
@@ -127,6 +132,7 @@ class StreamClient:
 
     @keep_bytes.setter
     def keep_bytes(self, keep_bytes: int) -> None:
+        __tracebackhide__ = True
         self._set(keep_bytes=keep_bytes)
 
     @property
@@ -136,10 +142,25 @@ class StreamClient:
 
     @isolate.setter
     def isolate(self, isolate: bool) -> None:
+        __tracebackhide__ = True
         self._set(isolate=isolate)
 
     def _set(self, **settings: Unpack[StreamSettings]) -> None:
+        __tracebackhide__ = True
         self._settings.update(check(settings))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        __tracebackhide__ = True
+        # A misspelt setting would be lost without a word. A subclass may have what it wants.
+        known = name.startswith("_") or name in ("flask_client", *dir(type(self)))
+        if not known and type(self).__module__.partition(".")[0] == _PACKAGE:
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}; the settings are"
+                f" {', '.join(DEFAULTS)}",
+                name=name,
+                obj=self,
+            )
+        super().__setattr__(name, value)
 
     # Requests
 
@@ -224,15 +245,19 @@ class StreamClient:
         token = _opening.set(opening)
         try:
             response = getattr(self.flask_client, verb)(*args, **kwargs)
+            for hop in opening.hops[:-1]:
+                hop.close()  # a client class may have asked again without reading this
+        except BaseException:
+            opening.abandon()
+            raise
         finally:
             _opening.reset(token)
-            self._records.extend(hop.record for hop in opening.hops[-1:])
+            for hop in opening.hops[-1:]:
+                opened_in_test.get(self._opened_in_test).append(hop.record)
         return self._opened(opening, response)
 
     def _opened(self, opening: _Opening, response: TestResponse) -> StreamedResponse:
         exchange = opening.hops[-1]
-        for earlier, hop in zip(response.history, opening.hops, strict=False):
-            earlier.response = list(hop.body.kept)
         # Werkzeug closes what was sent with the request when the response is closed.
         exchange.call_on_close(response.close)
         stream = StreamedResponse(
@@ -242,6 +267,7 @@ class StreamClient:
             max_chunks=self.max_chunks,
             shown_chunks=self._shown_chunks,
         )
+        stream._client = self  # a dropped client closes its streams: not while a test holds one
         self._streams.append(stream)
         return stream
 
@@ -288,6 +314,7 @@ class StreamClient:
             exchange.forget()
         _LazyRun.take_off(self.flask_client)
         watch.release()
+        watchdog.tidy()
         if errors:
             raise errors[0]
 
@@ -347,8 +374,6 @@ class _Opening:
         """Stand where Werkzeug calls the app: call it up to its start, and show an empty body."""
         __tracebackhide__ = True
         client = self.client
-        if self.hops:
-            self._read_out(self.hops[-1])
         tape = Tape(
             environ["REQUEST_METHOD"],
             environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"],
@@ -366,17 +391,39 @@ class _Opening:
             client._failed.append(exchange)
             raise
         start_response(tape.status or "", exchange.header_list)
-        return ()
+        return _Unread(exchange, client.max_chunks)
 
-    def _read_out(self, hop: Exchange) -> None:
-        """Read out the response that redirects, as Werkzeug does, before the next request."""
+    def abandon(self) -> None:
+        """Close what was answered: nobody gets it, for the client raised after that."""
+        for hop in self.hops:
+            with contextlib.suppress(Exception):  # what the client raised goes first
+                hop.close()
+
+
+class _Unread:
+    """A body as Werkzeug sees it: empty when it looks for a first chunk, read when it is asked for.
+
+    That is how it reads out a response that redirects, and how a client class reads the answers
+    to requests of its own, such as one that fetches a token.
+    """
+
+    def __init__(self, exchange: Exchange, max_chunks: int) -> None:
+        self._exchange = exchange
+        self._max_chunks = max_chunks
+        self._looked_at = False
+
+    def __iter__(self) -> _Unread:
+        return self
+
+    def __next__(self) -> bytes:
         __tracebackhide__ = True
-        limit = self.client.max_chunks
-        hop.pull(limit + 1)
-        if hop.tape.state == "open":
-            error = EndlessStream(limit, hop.record)
-            hop.close()
-            raise error
+        exchange = self._exchange
+        if not self._looked_at:
+            self._looked_at = True
+            raise StopIteration
+        if exchange.tape.state == "open" and len(exchange.body) > self._max_chunks:
+            raise EndlessStream(self._max_chunks, exchange.record)
+        return exchange.next_chunk()
 
 
 def _flask_context_is_pushed() -> bool:
@@ -391,7 +438,7 @@ _opening: ContextVar[_Opening] = ContextVar("pytest_flask_stream.opening")
 class _LazyRun:
     """Stands in for ``run_wsgi_app`` of one client, for the calls that are ours."""
 
-    _lock = threading.Lock()
+    _lock = threading.RLock()  # the collector may close a dropped client while it is held
 
     def __init__(self, client: FlaskClient) -> None:
         self._client = client
@@ -404,8 +451,8 @@ class _LazyRun:
             stand_in = vars(client).get("run_wsgi_app")
             if not isinstance(stand_in, cls):
                 stand_in = cls(client)
-                client.run_wsgi_app = stand_in  # type: ignore[method-assign]
             stand_in._users += 1
+            client.run_wsgi_app = stand_in  # type: ignore[method-assign]
 
     @classmethod
     def take_off(cls, client: FlaskClient) -> None:

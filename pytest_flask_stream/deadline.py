@@ -12,6 +12,11 @@ to its thread (SQLite connections, scoped sessions) and leaves the generator stu
 costs nothing but two stores. Where no signal can reach the app (another thread, Windows, inside a
 long call into C) the lateness is found when the pull returns.
 
+A signal that lands in a line of this package is let pass once, and comes again a moment later:
+the app has just returned then, or is just being entered, and what is raised between two lines of
+ours would reach the test. Only where it lands there twice in one pull is the app behind that line
+(an iterator that is written in C).
+
 The thread is started with the first stream, polls while streams are open, and ends by itself soon
 after the last one was closed. It is a bare thread: a user's leak detector that compares
 ``threading.enumerate()`` before and after a test has no reason to know about it. The handler is
@@ -21,19 +26,18 @@ in place only while streams are open.
 from __future__ import annotations
 
 import _thread
-import contextlib
 import math
 import os
 import signal
 import sys
 import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from time import perf_counter as clock
 from types import FrameType
 from typing import Any
 
-from .frames import Place, iter_outward, nearest_user_place, stack_of_thread
+from .frames import Place, is_user_frame, iter_outward, stack_of_thread
 
 _SIGNAL: int | None = getattr(signal, "SIGURG", None)
 _CAN_SIGNAL = _SIGNAL is not None and hasattr(signal, "pthread_kill")
@@ -43,6 +47,8 @@ _FASTEST_POLL = 0.001
 _IDLE_POLLS = 4
 _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
+_PACKAGE = __name__.partition(".")[0]
+_CALLER_OF_THE_APP = f"{_PACKAGE}.exchange"
 
 
 class Interrupted(BaseException):
@@ -61,11 +67,12 @@ class Budget:
     """
 
     __slots__ = (
-        "__weakref__",
         "begun",
         "fired_at",
         "frame",
+        "interrupted",
         "limit",
+        "spared",
         "stuck",
         "thread",
         "timeout",
@@ -77,20 +84,15 @@ class Budget:
         self.used = 0.0
         self.begun = 0.0
         self.fired_at = 0.0
+        self.spared = 0.0
+        self.interrupted = 0.0
         self.stuck: Place | None = None
         self.thread: int | None = None
         self.frame: FrameType | None = None
 
-    @contextlib.contextmanager
-    def spending(self, *, interruptible: bool = True) -> Iterator[None]:
+    def spending(self, *, interruptible: bool = True) -> _Spending:
         """Count the time of a ``with`` block; ours is not to be interrupted, the app's is."""
-        self.thread = threading.get_ident() if interruptible else _NO_THREAD
-        self.begun = clock()
-        try:
-            yield
-        finally:
-            self.settle()
-            self.thread = None
+        return _Spending(self, threading.get_ident() if interruptible else _NO_THREAD)
 
     def settle(self) -> None:
         """Stop counting."""
@@ -105,8 +107,13 @@ class Budget:
 
     @property
     def overdrawn(self) -> bool:
-        """Whether more was used than there was."""
-        return self.used > self.limit
+        """Whether more was used than there was; what a debugger has used is forgiven."""
+        if self.used <= self.limit:
+            return False
+        if watchdog.debugging:
+            self.used = 0.0
+            return False
+        return True
 
     @property
     def left(self) -> float | None:
@@ -115,6 +122,7 @@ class Budget:
 
     def grant_again(self) -> None:
         """Give the app its whole time once more: to clean up after it was interrupted."""
+        watchdog.stop_tracing()
         self.used = 0.0
         self.fired_at = 0.0
 
@@ -127,23 +135,48 @@ class Budget:
         return max(begun + timeout - self.used, self.fired_at and self.fired_at + timeout)
 
 
+class _Spending:
+    """Counts the time of a ``with`` block. No generator: its frames are this package's."""
+
+    __slots__ = ("_budget", "_thread")
+
+    def __init__(self, budget: Budget, thread: int) -> None:
+        self._budget = budget
+        self._thread = thread
+
+    def __enter__(self) -> None:
+        self._budget.thread = self._thread
+        self._budget.begun = clock()
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.settle()
+        self._budget.thread = None
+
+
 class Watchdog:
-    """Looks at the budgets of the open streams, from a thread of its own."""
+    """Looks at the budgets of the open streams, from a thread of its own.
+
+    A stream may be closed by the garbage collector, at any line and in any thread, and a signal
+    may come at any line of the main thread: so closing and the handler take no lock.
+    """
 
     def __init__(self) -> None:
-        self._reset()
+        self._previous: Any = None
+        self._installed = False
+        self._tracing = False
+        self._traced_by: Any = None
+        self._forget()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+            os.register_at_fork(after_in_child=self._forget)
 
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._budgets: weakref.WeakSet[Budget] = weakref.WeakSet()
+    def _forget(self) -> None:
+        # A forked child has our handler, but neither the thread nor a test that waits.
+        self._lock = threading.RLock()
+        self._budgets: set[Budget] = set()
+        self._fired: deque[Budget] = deque()
         self._wake = threading.Event()
         self._running = False
         self._poll = _SLOWEST_POLL
-        self._fired: Budget | None = None
-        self._previous: Any = None
-        self._installed = False
         self._suspended_at = 0.0
 
     def watch(self, budget: Budget) -> None:
@@ -165,36 +198,39 @@ class Watchdog:
 
     def unwatch(self, budget: Budget) -> None:
         """Leave this budget alone from now on."""
-        with self._lock:
-            self._budgets.discard(budget)
-            last = not self._budgets
-        if last:
+        self._budgets.discard(budget)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Take the handler off if no stream is open; only the main thread can."""
+        if not self._budgets:
             self._uninstall()
 
     def suspend(self) -> None:
         """Let every clock stand still: a debugger was entered."""
-        self._suspended_at = clock()
+        self._suspended_at = self._suspended_at or clock()
 
     def resume(self) -> None:
         """Let the clocks go on."""
-        if not self._suspended_at:
+        suspended_at, now = self._suspended_at, clock()
+        if not suspended_at:
             return
-        stood_still = clock() - self._suspended_at
-        for budget in self._current():
+        for budget in list(self._budgets):
             if budget.begun:
-                budget.begun += stood_still
+                budget.begun += now - max(budget.begun, suspended_at)
         self._suspended_at = 0.0
 
-    def _current(self) -> list[Budget]:
-        with self._lock:
-            return list(self._budgets)
+    @property
+    def debugging(self) -> bool:
+        """Whether somebody is looking at the app in a debugger."""
+        return bool(self._suspended_at) or _debugger_is_active()
 
     # The thread
 
     def _run(self) -> None:
         idle = 0
         while idle < _IDLE_POLLS:
-            budgets = self._current()
+            budgets = list(self._budgets)
             idle = 0 if budgets else idle + 1
             wait = self._look(budgets)
             if self._wake.wait(wait):
@@ -230,10 +266,9 @@ class Watchdog:
         ident = self._thread_of(budget)
         if ident is None:
             return
-        budget.stuck = nearest_user_place(stack_of_thread(ident))
-        main = threading.main_thread().ident
-        if _CAN_SIGNAL and self._installed and ident == main:
-            self._fired = budget
+        budget.stuck = _stuck_place(stack_of_thread(ident))
+        if ident == threading.main_thread().ident and self._handles():
+            self._fired.append(budget)
             signal.pthread_kill(ident, _SIGNAL or 0)
 
     def _thread_of(self, budget: Budget) -> int | None:
@@ -255,30 +290,102 @@ class Watchdog:
     def _uninstall(self) -> None:
         if not self._installed or not _in_main_thread():
             return
-        if signal.getsignal(_SIGNAL or 0) == self._handle:
+        if self._handles():
             signal.signal(_SIGNAL or 0, self._previous or signal.SIG_DFL)
         self._installed = False
 
+    def _handles(self) -> bool:
+        """Tell whether the signal comes to us: an app may have put a handler of its own there."""
+        return _CAN_SIGNAL and signal.getsignal(_SIGNAL or 0) == self._handle
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        budget, self._fired = self._fired, None
-        if budget is None:
+        if not self._fired:
             previous: Callable[[int, FrameType | None], Any] | int | None = self._previous
             if callable(previous):
                 previous(number, frame)
             return
-        if not budget.begun or not _is_late(budget):
+        late = [budget for budget in self._take_fired() if _is_late(budget)]
+        if not late:
             return  # the pull came back just before the signal
-        if _debugger_is_active():
+        budget = min(late, key=_begun)  # the outermost, where streams are nested
+        if self.debugging:
             budget.begun = clock()
-            return
-        place = nearest_user_place(frame)
-        if place is not None:
-            budget.stuck = place
-        raise Interrupted(budget)
+        elif _is_ours(frame) and budget.spared != budget.begun:
+            budget.spared = budget.begun
+            budget.fired_at = 0.0
+        else:
+            self._interrupt(budget, frame)
+
+    def _interrupt(self, budget: Budget, frame: FrameType | None) -> None:
+        error = Interrupted(budget)
+        if budget.interrupted == budget.begun:
+            # A bare `except:` has swallowed it and tries again. Raised once more in the next line
+            # of the user's frames, that is in the `except:` itself, it gets out of there.
+            self._raise_in_next_line(error, frame)
+        else:
+            budget.stuck = _stuck_place(frame)
+        budget.interrupted = budget.begun
+        raise error
+
+    def _raise_in_next_line(self, error: Interrupted, frame: FrameType | None) -> None:
+        def trace(_: FrameType, event: str, __: object) -> Any:
+            if event == "line":
+                raise error
+            return trace
+
+        for outer in iter_outward(frame):
+            if _module(outer) == _CALLER_OF_THE_APP:
+                break
+            if is_user_frame(outer):
+                outer.f_trace = trace
+        if not self._tracing:
+            self._tracing, self._traced_by = True, sys.gettrace()
+        sys.settrace(lambda *_: None)
+
+    def stop_tracing(self) -> None:
+        """Give the trace function back that was there before one of ours."""
+        if self._tracing and _in_main_thread():
+            self._tracing = False
+            sys.settrace(self._traced_by)
+
+    def _take_fired(self) -> list[Budget]:
+        fired = []
+        while self._fired:
+            fired.append(self._fired.popleft())
+        return fired
 
 
 def _is_late(budget: Budget) -> bool:
-    return budget.used + clock() - budget.begun > budget.limit
+    begun = budget.begun
+    return begun > 0.0 and budget.used + clock() - begun > budget.limit
+
+
+def _begun(budget: Budget) -> float:
+    return budget.begun
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    return frame is not None and _module(frame).partition(".")[0] == _PACKAGE
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _stuck_place(frame: FrameType | None) -> Place | None:
+    """Find the innermost line of the user in the app; without one, the innermost line at all."""
+    innermost = None
+    for outer in iter_outward(frame):
+        if _module(outer) == _CALLER_OF_THE_APP:
+            break
+        code = outer.f_code
+        line = outer.f_lineno or code.co_firstlineno  # none in some bytecode of Python 3.10
+        place = Place(code.co_name, code.co_filename, line)
+        if is_user_frame(outer):
+            return place
+        if innermost is None and not _is_ours(outer):
+            innermost = place
+    return innermost
 
 
 def _poll_interval(timeout: float | None) -> float:

@@ -77,7 +77,10 @@ class StreamTimeout(StreamError, TimeoutError):
 
 
 class EndlessStream(StreamError):
-    """A call that reads to the end met more than ``max_chunks`` chunks. The stream stays open."""
+    """A call that reads to the end met more than ``max_chunks`` chunks. The stream stays open.
+
+    ``max_chunks`` is the limit that was passed.
+    """
 
     def __init__(self, max_chunks: int, record: Transcript | None = None) -> None:
         super().__init__(
@@ -90,7 +93,10 @@ class EndlessStream(StreamError):
 
 
 class StreamClosed(StreamError):
-    """A chunk was asked for after ``disconnect()``, a timeout, or the end of the test."""
+    """A chunk was asked for after ``disconnect()``, a timeout, or the end of the test.
+
+    ``reason`` says after which of them.
+    """
 
     def __init__(self, reason: str, record: Transcript | None = None) -> None:
         super().__init__(
@@ -102,7 +108,10 @@ class StreamClosed(StreamError):
 
 
 class ChunksNotKept(StreamError):
-    """The body is longer than ``keep_bytes``, and ``wanted`` needs all of it."""
+    """The body is longer than ``keep_bytes``, and ``wanted`` needs all of it.
+
+    ``wanted`` is the call that does, ``keep_bytes`` the setting.
+    """
 
     def __init__(self, wanted: str, keep_bytes: int, record: Transcript | None = None) -> None:
         super().__init__(

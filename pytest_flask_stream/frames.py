@@ -46,7 +46,7 @@ class Place(NamedTuple):
 def place_of_code(code: CodeType) -> Place:
     """Where a function is defined, below its decorators."""
     first = line = code.co_firstlineno
-    while line < first + _MOST_DECORATOR_LINES:
+    while code.co_name != "<lambda>" and line < first + _MOST_DECORATOR_LINES:
         source = linecache.getline(code.co_filename, line).strip()
         if source.startswith(("def ", "async def ", "class ")):
             return Place(code.co_name, code.co_filename, line)
@@ -65,27 +65,41 @@ def nearest_user_place(frame: FrameType | None) -> Place | None:
     """Find the innermost line of the user in a stack, seen from ``frame`` outward."""
     for outer in iter_outward(frame):
         if is_user_frame(outer):
-            return _place(outer, outer.f_lineno)
+            return _place(outer, outer.f_lineno or outer.f_code.co_firstlineno)
     return None
 
 
 def raising_user_place(traceback: TracebackType | None) -> Place | None:
-    """Find the innermost line of the user that a traceback went through."""
-    found = None
+    """Find the innermost line of the app that a traceback went through.
+
+    What is before this package came in is the test's. A line of an installed package (a database
+    library, an extension) counts only where there is no other.
+    """
+    found, own, inside = None, None, False
     while traceback is not None:
-        if is_user_frame(traceback.tb_frame):
-            found = _place(traceback.tb_frame, traceback.tb_lineno)
+        frame = traceback.tb_frame
+        if not inside and package_of(frame) == _PACKAGE:
+            found, own, inside = None, None, True
+        if is_user_frame(frame):
+            found = _place(frame, traceback.tb_lineno)
+            if not _is_in_installed_package(frame):
+                own = found
         traceback = traceback.tb_next
-    return found
+    return own or found
 
 
 def is_user_frame(frame: FrameType) -> bool:
     """Tell whether the code of a frame is the user's."""
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    package = package_of(frame)
     if package in _MACHINERY or package == _PACKAGE:
         return False
     path = frame.f_code.co_filename
     return not path.startswith("<frozen") and not _in_standard_library(path)
+
+
+def package_of(frame: FrameType) -> str:
+    """Name the package that the code of a frame says it is in."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _place(frame: FrameType, line: int) -> Place:
@@ -94,16 +108,29 @@ def _place(frame: FrameType, line: int) -> Place:
 
 def _function_name(frame: FrameType) -> str:
     code = frame.f_code
-    if code.co_name in _NAMELESS and frame.f_back is not None:
-        return _function_name(frame.f_back)
+    outer = frame.f_back
+    # A comprehension is run by the function that it stands in; a lambda by whoever calls it.
+    if code.co_name in _NAMELESS and outer is not None and is_user_frame(outer):
+        return _function_name(outer)
     # `co_qualname` is there from Python 3.11 on; a method's class helps the reader.
     name: str = getattr(code, "co_qualname", code.co_name)
+    name = name.removesuffix(".<locals>.<genexpr>")
     return name.rpartition("<locals>.")[2]
+
+
+def _is_in_installed_package(frame: FrameType) -> bool:
+    # A compiled module's code names a path of the machine that it was built on.
+    module_path = str(frame.f_globals.get("__file__", ""))
+    return _is_installed(frame.f_code.co_filename) or _is_installed(module_path)
+
+
+def _is_installed(path: str) -> bool:
+    return "site-packages" in path or "dist-packages" in path
 
 
 @cache
 def _in_standard_library(path: str) -> bool:
-    if "site-packages" in path or "dist-packages" in path:
+    if _is_installed(path):
         return False
     roots = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     return any(path.startswith((root + "/", root + "\\")) for root in roots)

@@ -6,11 +6,12 @@ does not use it. Nothing here is autouse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 
+from .opened import opened_in_test
 from .settings import StreamSettings, check, parse
 
 if TYPE_CHECKING:  # nothing of Flask is imported before a fixture is used
@@ -49,19 +50,7 @@ class MakeStreamClient(Protocol):
         """
 
 
-class _Streams:
-    """The streams of one test: what its clients opened, and what was reported of it."""
-
-    def __init__(self) -> None:
-        self.clients: list[StreamClient] = []
-        self.reported = False
-
-    def records(self) -> list[StreamRecord]:
-        opened = (record for client in self.clients for record in client._records)
-        return sorted(opened, key=lambda record: record._tape.began)
-
-
-_streams_key = pytest.StashKey[_Streams]()
+_opened_key = pytest.StashKey["list[StreamRecord]"]()
 _settings_key = pytest.StashKey[StreamSettings]()
 
 
@@ -124,18 +113,16 @@ def _shown_chunks(config: pytest.Config) -> int | None:
 
 
 @pytest.fixture
-def make_stream_client(request: pytest.FixtureRequest) -> Iterator[MakeStreamClient]:
+def make_stream_client(request: pytest.FixtureRequest) -> MakeStreamClient:
     """Make further stream clients: ``make_stream_client(app=None, **settings)``.
 
     ``app`` may be a ``Flask`` or an existing ``FlaskClient``; ``None`` takes the suite's ``app``
     fixture. Every client is closed after the test.
     """
     __tracebackhide__ = True
-    item = request.node
     config = request.config
-    streams = item.stash.setdefault(_streams_key, _Streams())
     from_ini = config.stash[_settings_key]
-    inherited = {**from_ini, **_marker_settings(item)}
+    inherited = {**from_ini, **_marker_settings(request.node)}
     clients: list[StreamClient] = []
 
     def make(
@@ -148,11 +135,11 @@ def make_stream_client(request: pytest.FixtureRequest) -> Iterator[MakeStreamCli
         client = StreamClient(_app(request) if app is None else app, **wanted)
         client._shown_chunks = _shown_chunks(config)
         clients.append(client)
-        streams.clients.append(client)
+        # Now, not with this fixture: the app that was asked for just now is torn down after that.
+        request.node.addfinalizer(lambda: _close(clients))
         return client
 
-    yield make
-    _close(clients)
+    return make
 
 
 @pytest.fixture
@@ -178,9 +165,9 @@ def _app(request: pytest.FixtureRequest) -> Any:
 def _close(clients: list[StreamClient]) -> None:
     __tracebackhide__ = True
     errors = []
-    for client in clients:
+    while clients:
         try:
-            client.close()
+            clients.pop(0).close()
         except BaseException as error:
             errors.append(error)
     if errors:
@@ -191,16 +178,27 @@ def _close(clients: list[StreamClient]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    opened = item.stash[_opened_key] = []
+    token = opened_in_test.set(opened)
+    try:
+        return (yield)
+    finally:
+        opened_in_test.reset(token)
+        del item.stash[_opened_key]
+        opened.clear()  # a client that outlives the test must not keep its streams
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    streams = item.stash.get(_streams_key, None)
-    if report.failed and streams is not None and not streams.reported:
-        records = streams.records()
-        if records:
-            streams.reported = True
-            report.sections.append((SECTION, _report(records, item.config)))
+    opened = item.stash.get(_opened_key, [])
+    if report.failed and opened:
+        report.sections.append((SECTION, _report(opened, item.config)))
+    if report.failed or call.when == "teardown":  # told once; and a second run has its own
+        opened.clear()
     return report
 
 

@@ -18,20 +18,30 @@ from __future__ import annotations
 
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
-from types import FrameType
+from contextvars import Context, ContextVar
+from types import FrameType, GeneratorType
 from typing import Any
 
 import flask
 from flask import Flask, Response
 from jinja2 import Template
+from werkzeug.wrappers import Response as WerkzeugResponse
 from werkzeug.wsgi import ClosingIterator
 
 from .context import flask_variables
-from .frames import Place, iter_outward, nearest_user_place, place_of_code
+from .frames import (
+    Place,
+    is_user_frame,
+    iter_outward,
+    nearest_user_place,
+    package_of,
+    place_of_code,
+)
 from .tape import EarlyRead, Tape, Teardown
 
+_PACKAGE = __name__.partition(".")[0]
 ENVIRON_KEY = "pytest_flask_stream.probe"
 current_probe: ContextVar[Probe] = ContextVar("pytest_flask_stream.current_probe")
 
@@ -63,6 +73,11 @@ class Probe:
             or (self._request is not None and _request_of(request_context) is self._request)
         )
         return request, getattr(app_context, "app", None) is self.app
+
+    def is_active_in(self, context: Context) -> bool:
+        """Tell whether this request's context is pushed in a Context."""
+        pushed = context.get(flask_variables().request)
+        return pushed is not None and pushed is self._request_context
 
     def owns_current_request(self) -> bool:
         """Tell whether no other request than this one is active."""
@@ -99,11 +114,15 @@ class Probe:
         tape.view = _place_of_view(self.app, endpoint)
         # Template events of the view's own (a page joined to one string) are in no chunk.
         tape.forget_events()
+        tape.early = tape.exhausted_at = None
         body = response.response
         tape.body_type = type(body).__name__
+        tape.passthrough = response.direct_passthrough
         tape.streamed = not (response.is_sequence or _is_error_page(response))
         if tape.streamed:
             tape.produced = 0
+            tape.closable = hasattr(body, "close")
+            tape.generator_unfinished = _unfinished(body) if inspect.isgenerator(body) else None
             response.response = watched(body, self)
         else:
             tape.produced = len(body) if isinstance(body, (list, tuple)) else 1
@@ -137,6 +156,16 @@ def _is_error_page(response: Response) -> bool:
     )
 
 
+def _unfinished(generator: GeneratorType[Any, Any, Any]) -> Callable[[], bool]:
+    lost = weakref.ref(generator)
+
+    def unfinished() -> bool:
+        left = lost()
+        return left is not None and inspect.getgeneratorstate(left) != inspect.GEN_CLOSED
+
+    return unfinished
+
+
 # What a view hands over
 
 
@@ -165,7 +194,13 @@ class _WatchedIterable:
         return type(self._watched)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._watched, name)
+        value = getattr(self._watched, name)
+        return self._close if name == "close" else value
+
+    def _close(self, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        self._probe.tape.view_closed = True
+        return self._watched.close(*args, **kwargs)  # type: ignore[attr-defined]
 
     def __iter__(self) -> Iterator[Any]:
         return self._counted(iter(self._watched))
@@ -229,13 +264,23 @@ def _reader(app: Flask, frame: FrameType | None, place: Place | None, *, pulling
         for functions in app.after_request_funcs.values()
         for function in functions
     }
-    inside_flask = pulling  # by then Flask has returned, and everything runs outside
+    inside_flask = met_user = False
     for outer in iter_outward(frame):
         function = after_request.get(outer.f_code)
         if function is not None:
             return f"after_request function {getattr(function, '__name__', place.function)}"
-        inside_flask = inside_flask or outer.f_code is Flask.wsgi_app.__code__
+        met_user = met_user or is_user_frame(outer)
+        if met_user and package_of(outer) == _PACKAGE:
+            break  # from here on it is the test's client
+        # Once Flask has returned, what is inside it is asked for its items by the response.
+        is_response = pulling and _is_of_response(outer)
+        if outer.f_code is Flask.wsgi_app.__code__ or (met_user and is_response):
+            inside_flask = True
     return place.function if inside_flask else f"WSGI layer {place.function}"
+
+
+def _is_of_response(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") == WerkzeugResponse.__module__
 
 
 # The receivers, and the one method that is wrapped
@@ -245,7 +290,7 @@ class Watch:
     """Connects the receivers while at least one client is open."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may close a dropped client meanwhile
         self._clients = 0
         self._generate: Callable[..., Iterator[str]] | None = None
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from werkzeug.datastructures import Headers
 
 from . import transcript
 from .tape import State, Tape, Teardown
+
+if TYPE_CHECKING:  # a source tells the tape of itself, so its module stands above this one
+    from .source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,11 @@ class StreamRecord:
     def chunks(self) -> Sequence[ChunkRecord]:
         """The facts of each chunk that the app handed over."""
         return ChunkRecords(self._tape)
+
+    @property
+    def sources(self) -> list[Source[Any]]:
+        """Each ``Source`` made or read during this request (a copy)."""
+        return cast("list[Source[Any]]", list(self._tape.sources))
 
     @property
     def teardowns(self) -> list[Teardown]:

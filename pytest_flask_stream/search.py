@@ -31,8 +31,9 @@ class OrderedSearch:
                 break
             self.found.append(self._offset + index)
             held = self._hold(held, index + len(fragment))
-        self._held = held
-        return len(self.found) == len(self.fragments)
+        done = len(self.found) == len(self.fragments)
+        self._held = b"" if done else held
+        return done
 
     def _hold(self, held: bytes, start: int) -> bytes:
         start = max(0, start)

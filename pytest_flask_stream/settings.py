@@ -7,7 +7,7 @@ imported: the plugin checks the ini file and the markers of suites that use no s
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypedDict, cast
 
@@ -47,7 +47,9 @@ def check(settings: Mapping[str, object]) -> StreamSettings:
     __tracebackhide__ = True
     for name in settings:
         _spec(name)
-    checked = {name: _spec(name).check(name, value) for name, value in settings.items()}
+    checked: dict[str, object] = {}
+    for name, value in settings.items():
+        checked[name] = _spec(name).check(name, value)
     return cast("StreamSettings", checked)
 
 
@@ -67,9 +69,19 @@ def _check_timeout(name: str, value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _wrong_type(name, value)
-    if math.isnan(value) or value < 0:
+    if not value >= 0:  # NaN too
         raise _wrong_value(name, value)
-    return None if value == 0 or math.isinf(value) else float(value)
+    return float(value) if 0 < value < threading.TIMEOUT_MAX else None
+
+
+def _check_max_chunks(name: str, value: object) -> int:
+    __tracebackhide__ = True
+    return _check_count(name, value, 1)
+
+
+def _check_keep_bytes(name: str, value: object) -> int:
+    __tracebackhide__ = True
+    return _check_count(name, value, 0)
 
 
 def _check_count(name: str, value: object, least: int) -> int:
@@ -110,8 +122,8 @@ _SPECS = {
     "timeout": _Spec(
         "seconds, at least 0, or None (0 and None: off)", _check_timeout, _parse_timeout
     ),
-    "max_chunks": _Spec("an int, at least 1", lambda n, v: _check_count(n, v, 1), int),
-    "keep_bytes": _Spec("an int, at least 0", lambda n, v: _check_count(n, v, 0), int),
+    "max_chunks": _Spec("an int, at least 1", _check_max_chunks, int),
+    "keep_bytes": _Spec("an int, at least 0", _check_keep_bytes, int),
     "isolate": _Spec("True or False", _check_flag, _parse_flag),
 }
 

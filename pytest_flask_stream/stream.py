@@ -16,9 +16,12 @@ from werkzeug.test import TestResponse
 from werkzeug.wrappers import Request
 
 from . import explain
-from .assertions import Claims
+from .cleanup_claims import CleanupClaims
+from .decoders import Decoders
 from .errors import EndlessStream, StreamError
+from .finding import called
 from .record import StreamRecord
+from .record_claims import RecordClaims
 from .search import Needle
 from .settings import check
 from .tape import Body, State, Tape
@@ -67,6 +70,9 @@ class Producer(Protocol):
     def close(self) -> None:
         """Close; harmless when repeated."""
 
+    def context_left(self) -> str | None:
+        """Name the Flask context that the stream has left behind, if one is."""
+
 
 _INSTEAD = {
     "data": "read()",
@@ -88,7 +94,7 @@ _INSTEAD = {
 }
 
 
-class StreamedResponse(Claims, SansIOResponse):
+class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
     """A response that is read lazily, chunk by chunk, as a server reads it.
 
     It is an iterator of its chunks (``bytes``): any number of ``for`` loops may go over it, each
@@ -108,6 +114,9 @@ class StreamedResponse(Claims, SansIOResponse):
 
     history: tuple[TestResponse, ...]
     """The earlier responses of a redirect, oldest first, read out."""
+
+    _client: object = None
+    """Who opened it, held for as long as it is."""
 
     def __init__(
         self,
@@ -141,6 +150,7 @@ class StreamedResponse(Claims, SansIOResponse):
 
         :raises ChunksNotKept: if the body is longer than ``keep_bytes``.
         """
+        __tracebackhide__ = True
         return list(self._body.whole("chunks"))
 
     @property
@@ -179,6 +189,7 @@ class StreamedResponse(Claims, SansIOResponse):
 
     @timeout.setter
     def timeout(self, timeout: float | None) -> None:
+        __tracebackhide__ = True
         self._producer.set_timeout(check({"timeout": timeout})["timeout"])
 
     def __repr__(self) -> str:
@@ -238,8 +249,10 @@ class StreamedResponse(Claims, SansIOResponse):
             taken.append(chunk)
             if is_true(chunk):
                 return taken
-        claim = explain.called("take_until", condition)
-        return self._fail(claim, explain.not_found(self._tape, len(taken)), cause=self.error)
+        claim = called("take_until", condition)
+        return self._fail(
+            claim, explain.not_found(self._tape, len(taken), condition), cause=self.error
+        )
 
     def start(self, until: Callable[[], bool] | None = None) -> None:
         """Begin the first pull in a thread of its own, in the stream's Context.
@@ -249,9 +262,12 @@ class StreamedResponse(Claims, SansIOResponse):
 
         :param until: Return as soon as this is true; at once where it is ``None``.
         :raises StreamTimeout: if it does not become true within ``timeout``.
+        :raises TypeError: if ``until`` cannot be called.
         :raises ValueError: if something was read already.
         """
         __tracebackhide__ = True
+        if until is not None and not callable(until):
+            raise TypeError(f"until must be a callable without arguments, or None, not {until!r}")
         self._producer.start(until)
 
     def drain(self) -> None:
@@ -280,6 +296,35 @@ class StreamedResponse(Claims, SansIOResponse):
         """Like :meth:`read`, loaded by the app's JSON provider."""
         __tracebackhide__ = True
         return self._loads(self.read())
+
+    def _iter_chunks(self) -> Iterator[bytes]:
+        """Give the body from its first byte: what was delivered, then what comes."""
+        __tracebackhide__ = True
+        # Asked once for each chunk: what can be known by looking at a list costs no call.
+        body, kept = self._body, self._body.kept
+        body.whole("a decoder that starts anew")
+        index = 0
+        while True:
+            if index < len(kept):
+                yield kept[index]
+            elif body.room < 0 and index < len(body):
+                yield body.chunk(index, "a decoder that fell behind")
+            elif self.state == "open":
+                if index > self._max_chunks:
+                    self._check_limit()
+                try:
+                    chunk = self._producer.next_chunk()
+                except StopIteration:
+                    return
+                except (RuntimeError, ValueError):
+                    self._refuse_second_reader()
+                    raise
+                yield chunk
+            else:
+                break
+            index += 1
+        if self.error is not None and self.state != "closed":
+            raise self.error
 
     def _advance(self, count: int) -> None:
         __tracebackhide__ = True
@@ -351,6 +396,9 @@ class StreamedResponse(Claims, SansIOResponse):
         __tracebackhide__ = True
         self.close()
 
+    def _context_left(self) -> str | None:
+        return self._producer.context_left()
+
     def __del__(self) -> None:
         # A dropped stream is closed in its own Context, not where the collector happens to be.
         producer = self.__dict__.get("_producer")
@@ -358,6 +406,7 @@ class StreamedResponse(Claims, SansIOResponse):
             producer.close()
 
     def __getattr__(self, name: str) -> NoReturn:
+        __tracebackhide__ = True
         instead = _INSTEAD.get(name)
         hint = "" if instead is None else f"; use {instead}"
         raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
@@ -366,6 +415,7 @@ class StreamedResponse(Claims, SansIOResponse):
 def _condition(
     condition: bytes | str | Callable[[bytes], object],
 ) -> Callable[[bytes], object]:
+    __tracebackhide__ = True
     if isinstance(condition, str):
         condition = condition.encode()
     if isinstance(condition, bytes):

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from typing import Generic, Literal, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from werkzeug.datastructures import Headers
 
@@ -117,15 +118,28 @@ class Body:
 
     def chunk(self, index: int, wanted: str) -> bytes:
         """One chunk; :class:`ChunksNotKept` for ``wanted`` where only its size is kept."""
+        __tracebackhide__ = True
         if index >= len(self.kept):
             raise ChunksNotKept(wanted, self.keep_bytes)
         return self.kept[index]
 
     def whole(self, wanted: str) -> list[bytes]:
         """All chunks, not to be changed; :class:`ChunksNotKept` where some are only counted."""
+        __tracebackhide__ = True
         if self._lost_sizes:
             raise ChunksNotKept(wanted, self.keep_bytes)
         return self.kept
+
+
+class WatchedSource(Protocol):
+    """What is known of a ``Source``."""
+
+    name: str
+    pulled: int
+
+    @property
+    def left_open(self) -> bool:
+        """Whether it should have been closed, and was not."""
 
 
 class Tape:
@@ -140,6 +154,7 @@ class Tape:
         "began",
         "body",
         "body_type",
+        "closable",
         "contexts",
         "early",
         "endpoint",
@@ -147,13 +162,16 @@ class Tape:
         "events",
         "exhausted_at",
         "first_pull_produced",
+        "generator_unfinished",
         "headers",
         "lead",
         "method",
+        "passthrough",
         "path",
         "pieces",
         "produced",
         "query_string",
+        "sources",
         "state",
         "status",
         "streamed",
@@ -162,6 +180,7 @@ class Tape:
         "template_pieces",
         "templates",
         "view",
+        "view_closed",
         "waited",
     )
 
@@ -183,6 +202,8 @@ class Tape:
         self.streamed: bool | None = None
         self.body_type = ""
         """What the view handed over, by the name of its type."""
+        self.passthrough = False
+        """Whether the view set ``direct_passthrough``."""
         self.produced = 0
         self.allowed = 0
         """How many items may have been made by now: one for each chunk that was asked for."""
@@ -211,6 +232,13 @@ class Tape:
         """Template events in a chunk, the empty ones too."""
 
         self.teardowns: list[Teardown] = []
+        self.closable = False
+        """Whether what the view handed over has a ``close()``."""
+        self.view_closed = False
+        """Whether that was called."""
+        self.generator_unfinished: Callable[[], bool] | None = None
+        """Tells of the view's generator, which is not held on to."""
+        self.sources: list[WatchedSource] = []
 
     @property
     def delivered(self) -> int:

@@ -42,7 +42,20 @@ def shown_bytes(data: bytes) -> str:
     """Give bytes as a literal, long ones cut in the middle."""
     if len(data) <= _HEAD_BYTES + _TAIL_BYTES:
         return repr(data)
-    return f"{repr(data[:_HEAD_BYTES])[:-1]}…{repr(data[-_TAIL_BYTES:])[2:]}"
+    return f"b'{_escaped(data[:_HEAD_BYTES])}…{_escaped(data[-_TAIL_BYTES:])}'"
+
+
+def shown_bytes_around(data: bytes, index: int) -> str:
+    """Give bytes as a literal; of long ones what is before and after ``index``."""
+    if len(data) <= _HEAD_BYTES + _TAIL_BYTES:
+        return repr(data)
+    start, end = max(0, index - _TAIL_BYTES), index + _HEAD_BYTES
+    before, after = "…" if start else "", "…" if end < len(data) else ""
+    return f"b'{before}{_escaped(data[start:end])}{after}'"
+
+
+def _escaped(data: bytes) -> str:
+    return repr(b'"' + data)[3:-1]  # with a double quote in it, the literal is in single ones
 
 
 def shown_context(*, request: bool, app: bool) -> str:
@@ -52,13 +65,15 @@ def shown_context(*, request: bool, app: bool) -> str:
     return "app context" if app else "no context"
 
 
-def shown_error(error: BaseException) -> str:
-    """Name an error and the user's line that raised it."""
-    place: object = raising_user_place(error.__traceback__)
+def shown_error(error: BaseException, tape: Tape, *, times: bool = True) -> str:
+    """Name an error and the user's line that raised it; the view where no line of the app did."""
+    place: object = raising_user_place(error.__traceback__) or tape.view
+    first_line = str(error).partition("\n")[0]
     if isinstance(error, StreamTimeout):
         place = error.stuck  # where the app was, not where the test waited
+        if not times:
+            first_line = f"timeout is {error.timeout:g} s ({error.activity})"
     name = type(error).__name__
-    first_line = str(error).partition("\n")[0]
     text = f"{name}: {first_line}" if first_line else name
     return text if place is None else f"{text}  {place}"
 
@@ -73,7 +88,7 @@ def _lines(tape: Tape, *, times: bool, limit: int | None) -> Iterator[str]:
         elif index == skipped.start:
             yield f"  … {counted(len(skipped), 'more chunk')} (all with -vv)"
     if tape.error is not None:
-        yield f"  error: {shown_error(tape.error)}"
+        yield f"  error: {shown_error(tape.error, tape, times=times)}"
 
 
 def _head(tape: Tape) -> str:

@@ -46,10 +46,10 @@ class Decoders:
     .. versionadded:: 0.1
     """
 
-    headers: Headers
-
     if TYPE_CHECKING:
-        # The host has it. Defined here, it would hide the host's.
+        # The host has them. Defined here, they would hide the host's.
+        headers: Headers
+
         @property
         def mimetype_params(self) -> dict[str, str]:
             """The parameters of the ``Content-Type``."""

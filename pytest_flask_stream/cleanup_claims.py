@@ -1,0 +1,226 @@
+"""The claims about what a stream leaves behind. They judge on where an error has ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import flask
+
+from .assertions import Claims
+from .errors import StreamTimeout
+from .finding import Finding, called
+from .tape import Tape, Teardown
+from .transcript import counted, shown_error
+
+WRAP = "keep the context while the body is sent: stream_with_context(generate())"
+
+
+class CleanupClaims(Claims):
+    """The ``assert_*`` methods about teardown and closing."""
+
+    def close(self) -> None:
+        """Let the client go away."""
+        raise NotImplementedError
+
+    def _context_left(self) -> str | None:
+        """Name the Flask context that is left in the stream's Context, if one is."""
+        raise NotImplementedError
+
+    def assert_teardown_after_stream(self) -> None:
+        """Claim that the teardown functions ran once, and after the last chunk.
+
+        What a teardown function takes away (a database session, a temporary file) is there for
+        the whole body then. Flask 3.1.2 and 3.1.3 run them before the first chunk too, whatever
+        the app does; the text says so. Reads to the end; an error that ends the stream does not
+        fail this claim.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_teardown_after_stream")
+        self._quietly(self._read_out)
+        tape = self._tape
+        if isinstance(tape.error, StreamTimeout):
+            raise tape.error
+        finding = _teardown_finding(tape)
+        if finding is not None:
+            self._fail(claim, finding)
+
+    def assert_cleaned_up(self) -> None:
+        """Claim that the stream leaves nothing behind.
+
+        Closes the stream if it is open, as a client does that leaves. Then it holds when
+        ``close()`` reached the view's iterable, or that was read out; its generator is finished;
+        the teardown functions ran; no Flask context is left in the stream's Context; and every
+        :class:`Source` made or read during this request that has a ``close()`` is closed or read
+        out. An error that ended the stream does not fail this claim; one that closing raises does.
+
+        .. versionadded:: 0.1
+        """
+        __tracebackhide__ = True
+        claim = called("assert_cleaned_up")
+        tape = self._tape
+        self._quietly(self.close)
+        if isinstance(tape.error, StreamTimeout):
+            raise tape.error
+        if tape.state == "closed" and tape.error is not None:
+            self._fail(claim, _close_raised(tape, tape.error), cause=tape.error)
+        for finding in _left_behind(tape, self._context_left):
+            self._fail(claim, finding)
+
+
+# Teardown
+
+
+def _teardown_finding(tape: Tape) -> Finding | None:
+    requests = [teardown for teardown in tape.teardowns if teardown.kind == "request"]
+    apps = [teardown for teardown in tape.teardowns if teardown.kind == "app"]
+    if not requests:
+        return _no_teardown(tape)
+    if len(requests) > 1 or len(apps) > 1:
+        return _torn_down_twice(tape, requests)
+    early = [teardown for teardown in tape.teardowns if teardown.delivered < tape.delivered]
+    return _torn_down_early(tape, early[0]) if early else None
+
+
+def _no_teardown(tape: Tape) -> Finding:
+    return Finding(
+        "was not torn down",
+        f"no teardown function ran; {counted(tape.delivered, 'chunk')}, {tape.state}",
+        "no Flask request was made, or its context is still pushed somewhere",
+        "see assert_cleaned_up()",
+    )
+
+
+def _torn_down_early(tape: Tape, teardown: Teardown) -> Finding:
+    view = "the view" if tape.view is None else f"view {tape.view.function} ({tape.view})"
+    return Finding(
+        "was torn down before its last chunk",
+        f"the teardown functions of the {teardown.kind} context ran after"
+        f" {teardown.delivered} of {counted(tape.delivered, 'chunk')}",
+        f"what {view} handed over does not keep the context: Flask pops it when the view has"
+        " returned, and whatever its teardown functions close is closed for the generator",
+        WRAP,
+    )
+
+
+def _torn_down_twice(tape: Tape, requests: list[Teardown]) -> Finding:
+    moments = ", ".join(f"after {teardown.delivered}" for teardown in requests)
+    seen = (
+        f"the teardown functions ran {len(requests)} times: {moments} of"
+        f" {counted(tape.delivered, 'chunk')}"
+    )
+    kept = tape.delivered and all(tape.contexts[i][0] for i in range(tape.delivered))
+    if kept and [teardown.delivered for teardown in requests] == [0, tape.delivered]:
+        return Finding(
+            "was torn down twice",
+            seen,
+            f"this is Flask {_flask_version()}, not the app: 3.1.2 and 3.1.3 also run them before"
+            " the first chunk of a stream_with_context; 3.1.1 and 3.2 run them once",
+            "use another version of Flask, or make the functions bear to be run twice",
+        )
+    return Finding(
+        "was torn down twice",
+        seen,
+        "the context of this request was pushed and popped once more, in a generator or a thread",
+        "push it once, and let it end with the stream",
+    )
+
+
+def _flask_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - only a failing claim needs it
+
+    return version(flask.__name__)
+
+
+# What is left behind
+
+
+def _left_behind(tape: Tape, context_left: Callable[[], str | None]) -> Iterator[Finding]:
+    if tape.streamed and tape.closable and not tape.view_closed and tape.exhausted_at is None:
+        yield _close_lost(tape)
+    if tape.generator_unfinished is not None and tape.generator_unfinished():
+        yield _generator_left(tape)
+    if tape.streamed is not None and not tape.teardowns:
+        yield _no_teardown(tape)
+    left = context_left()
+    if left is not None:
+        yield _context_left_finding(tape, left)
+    for source in tape.sources:
+        if source.left_open:
+            yield _source_left(tape, source.name, source.pulled)
+
+
+def _close_lost(tape: Tape) -> Finding:
+    view = "the view" if tape.view is None else f"view {tape.view.function} ({tape.view})"
+    return Finding(
+        "was not closed",
+        f"close() did not reach what {view} handed over; {counted(tape.produced, 'item')}"
+        f" produced, {counted(tape.delivered, 'chunk')} delivered",
+        "an after_request function or a WSGI layer handed on another iterable, without passing"
+        " close() on (PEP 3333); the finally blocks run by luck, when the collector comes by",
+        "wrap with werkzeug.wsgi.ClosingIterator(new, old.close), or set response.response and let"
+        " call_on_close() close the old one",
+    )
+
+
+def _generator_left(tape: Tape) -> Finding:
+    view = "the view" if tape.view is None else f"view {tape.view.function} ({tape.view})"
+    return Finding(
+        "left its generator unfinished",
+        f"the generator of {view} is suspended after {counted(tape.produced, 'item')}",
+        "it went on after GeneratorExit, or was never closed",
+        "let GeneratorExit out of the generator: catch Exception, not BaseException, around yield",
+    )
+
+
+def _context_left_finding(tape: Tape, left: str) -> Finding:
+    return Finding(
+        "left a Flask context behind",
+        f"the {left} context is still active where the stream ran; {tape.state}",
+        "it was pushed without being popped, or its generator was never finished; the next request"
+        " on this server's thread would see it",
+        "push contexts with a with block, and close what stream_with_context() wraps",
+    )
+
+
+def _source_left(tape: Tape, name: str, pulled: int) -> Finding:
+    cause = f"nobody closes it when {_how_it_ended(tape)}"
+    remedy = (
+        "close it in response.call_on_close(), or in a with or finally block of the generator,"
+        " which runs only once the generator was started"
+    )
+    if tape.passthrough:
+        cause += "; with direct_passthrough the functions of call_on_close() never run"
+        remedy = "leave direct_passthrough away, or hand over an iterable whose close() closes it"
+    elif not tape.produced and tape.exhausted_at is None:
+        cause += ": a generator that never starts runs no finally block"
+    return Finding(
+        f"left {name!r} open",
+        f"source {name!r} was neither closed nor read out; {counted(pulled, 'item')} pulled,"
+        f" {counted(tape.delivered, 'chunk')} delivered",
+        cause,
+        remedy,
+    )
+
+
+def _how_it_ended(tape: Tape) -> str:
+    if tape.state == "failed":
+        return "an error ends the body"
+    if tape.exhausted_at is not None:
+        return "the body comes to its end"
+    return "the client leaves"
+
+
+def _close_raised(tape: Tape, error: BaseException) -> Finding:
+    swallowed = "ignored GeneratorExit" in str(error)
+    return Finding(
+        "could not be closed",
+        f"close() raised {type(error).__name__} after {counted(tape.delivered, 'chunk')}",
+        "the generator yields again after GeneratorExit: it catches BaseException around yield"
+        if swallowed
+        else shown_error(error, tape),
+        "let GeneratorExit out of the generator: catch Exception, not BaseException, around yield"
+        if swallowed
+        else "let cleaning up not fail, or catch its errors in there",
+    )

@@ -1,0 +1,97 @@
+"""What is said of a Flask context that was not there when a body was made."""
+
+from __future__ import annotations
+
+import re
+from traceback import walk_tb
+
+from .context import missing_context_kind
+from .early import early_cause, early_remedy
+from .finding import Finding, named_view
+from .frames import raising_user_place
+from .tape import Tape
+from .transcript import counted
+
+_PROXIES = {"request": r"\b(request|session)\b", "app": r"\b(current_app|g)\b"}
+_NAMES = {"request": "request", "app": "application"}
+
+
+def find_missing_context(error: BaseException | None) -> RuntimeError | None:
+    """Find Flask's missing-context error: the one given, or one that it was raised from."""
+    while error is not None:
+        if isinstance(error, RuntimeError) and missing_context_kind(error) is not None:
+            return error
+        error = error.__cause__
+    return None
+
+
+def missing_context_cause(error: BaseException, tape: Tape) -> str:
+    """Say who touched what without the context that it needs."""
+    kind = missing_context_kind(error) or "request"
+    name = _NAMES[kind]
+    place = raising_user_place(error.__traceback__)
+    if place is None:
+        return f"the {name} context was gone when the body was made"
+    touched = re.search(_PROXIES[kind], place.source)
+    if touched:
+        what = f"touched {touched[1]} when the {name} context was gone"
+    else:
+        what = f"needed the {name} context when it was gone"
+    if _ran_in_pool(error):
+        what = f"{what.partition(' when ')[0]} in a pool's thread, which has no context of Flask's"
+        return f"{place.function} {what}: {place}"
+    return f"{place.function} {what}: {place}; {_stock_client(tape)}"
+
+
+def _ran_in_pool(error: BaseException) -> bool:
+    """Whether it was raised in a thread of ``concurrent.futures``, and handed on by its future."""
+    frames = (frame for frame, _line in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == "concurrent.futures.thread" for frame in frames)
+
+
+def missing_context_remedy(kind: str | None, error: BaseException | None = None) -> str:
+    """Say how the body gets its context."""
+    if error is not None and _ran_in_pool(error):
+        return "give the pool copy_current_request_context(function), made in the view, to call"
+    wrap = "wrap the generator: stream_with_context(generate())"
+    if kind == "app":
+        return f"{wrap}, or push one in it: with app.app_context()"
+    return f"{wrap}, or read what it needs of the request in the view"
+
+
+def _stock_client(tape: Tape) -> str:
+    if tape.ambient:
+        return "the test has a context of its own pushed, and Flask's client would have shown that"
+    return "a context that is pushed in the test would have hidden it from Flask's client"
+
+
+def no_request_context(tape: Tape, indexes: list[int]) -> Finding:
+    """Chunks came without the context of their request."""
+    first = indexes[0]
+    _request, app = tape.contexts[first]
+    other = "an app context of this app was active" if app else "no context was active"
+    cause = (
+        f"what {named_view(tape)} handed over runs after the request context was popped;"
+        f" {_stock_client(tape)}"
+    )
+    remedy = missing_context_remedy("request")
+    if tape.produced_early:
+        cause, remedy = early_cause(tape.early), early_remedy(tape)
+    return Finding(
+        "ran without its request context",
+        f"{len(indexes)} of {counted(tape.delivered, 'chunk')}, the first of them chunk {first},"
+        f" where {other}",
+        cause,
+        remedy,
+    )
+
+
+def other_context_error(tape: Tape, error: BaseException, kind: str) -> Finding:
+    """Another context is missing than was claimed."""
+    actual = missing_context_kind(error) or ""
+    return Finding(
+        f"did not miss the {kind} context",
+        f"the {actual} context was missing, after {counted(tape.delivered, 'chunk')}",
+        missing_context_cause(error, tape),
+        f"claim kind={actual!r}, or mend what touches the {actual} context first",
+    )

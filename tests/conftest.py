@@ -1,0 +1,78 @@
+"""What all tests share: clients made by hand, and a look at what a test leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import jinja2
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from pytest_flask_stream import StreamClient, StreamedResponse
+
+pytest_plugins = ["pytester"]
+
+_POOLS = ("asyncio", "ThreadPoolExecutor")  # threads that asgiref keeps for async views
+
+
+def _flask_contexts() -> tuple[bool, bool]:
+    return flask.has_request_context(), flask.has_app_context()
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(_POOLS)}
+
+
+def _signal_handler() -> object:
+    return signal.getsignal(signal.SIGURG) if hasattr(signal, "SIGURG") else None
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    flask_clients: weakref.WeakSet[FlaskClient] = weakref.WeakSet()
+    make = FlaskClient.__init__
+
+    def make_and_note(self: FlaskClient, *args: Any, **kwargs: Any) -> None:
+        flask_clients.add(self)
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(FlaskClient, "__init__", make_and_note)
+    before = _flask_contexts(), _signal_handler(), jinja2.Template.generate
+    threads = _threads()
+    yield
+    new_threads = _threads() - threads
+    for thread in new_threads:
+        thread.join(5)
+    assert [thread for thread in new_threads if thread.is_alive()] == []
+    assert (_flask_contexts(), _signal_handler(), jinja2.Template.generate) == before
+    assert [client for client in flask_clients if "run_wsgi_app" in vars(client)] == []
+
+
+@pytest.fixture
+def open_client() -> Iterator[Callable[..., StreamClient]]:
+    """Make stream clients by hand; each is closed after the test."""
+    with contextlib.ExitStack() as clients:
+
+        def open_client(app: object, **settings: Any) -> StreamClient:
+            return clients.enter_context(StreamClient(app, **settings))
+
+        yield open_client
+
+
+@pytest.fixture
+def get(open_client: Callable[..., StreamClient]) -> Callable[..., StreamedResponse]:
+    """``get(view)`` makes an app of one view and opens ``GET /`` of it."""
+
+    def get(view: Callable[..., Any], **settings: Any) -> StreamedResponse:
+        app = Flask("one_view")
+        app.add_url_rule("/", "view", view)
+        return open_client(app, **settings).get("/")
+
+    return get

@@ -1,0 +1,220 @@
+"""Realistic mistakes in apps that stream: each is caught, and its correct twin is not.
+
+A mistake is a module in ``broken_apps``, whose README says what it is made of. Whatever runs there
+runs in a Context of its own: what Flask's client leaves behind is none of the next test's business.
+"""
+
+import contextlib
+import contextvars
+import difflib
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_flask_stream import StreamClient
+
+PUSHED = {
+    None: "",
+    "app": "app context",
+    "request": "request context",
+    "client": "`with client:`",
+}
+FOLDER = Path(__file__).parent / "broken_apps"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+MOST_LINES_APART = 10
+HANG = 0.2  # seconds in which nothing comes of what never comes
+PATIENCE = 10  # seconds that a correct app may take on a busy machine
+
+
+@pytest.fixture(params=NAMES)
+def mistake(request):
+    name = f"broken_app_{request.param}"
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{request.param}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Flask looks an app's module up
+    try:
+        spec.loader.exec_module(module)  # skips where what it is made of is not installed
+        yield module
+    finally:
+        del sys.modules[name]
+
+
+def setting(mistake, name, default):
+    return getattr(mistake, name, default)
+
+
+@contextlib.contextmanager
+def around(mistake, app):
+    """Push what the test of this mistake has pushed, and give Flask's client."""
+    client = app.test_client()
+    ambient = setting(mistake, "AMBIENT", None)
+    with {
+        None: contextlib.nullcontext,
+        "app": app.app_context,
+        "request": app.test_request_context,
+        "client": lambda: client,
+    }[ambient]():
+        yield client
+
+
+@contextlib.contextmanager
+def app_of(mistake, make):
+    app = make()
+    yield app
+    setting(mistake, "tidy", lambda app: None)(app)
+
+
+def error_of(judge):
+    """Run a judge in a Context of its own, and give what it raised."""
+    try:
+        contextvars.copy_context().run(judge)
+    except Exception as error:
+        return error
+    return None
+
+
+def our_error(mistake, make, **settings):
+    def judge():
+        with around(mistake, app) as flask_client, StreamClient(flask_client, **settings) as client:
+            mistake.check(client)
+
+    with app_of(mistake, make) as app:
+        return error_of(judge)
+
+
+def stock_verdict(mistake, make, *, expected):
+    def judge():
+        with around(mistake, app) as client:
+            mistake.stock(client)
+
+    with app_of(mistake, make) as app:
+        if hasattr(mistake, "let_go"):
+            seconds = HANG if expected == "hangs" else PATIENCE
+            return verdict_in_time(judge, seconds, lambda: mistake.let_go(app))
+        return "passes" if error_of(judge) is None else "fails"
+
+
+def verdict_in_time(judge, seconds, let_go):
+    """Judge in a thread, and let it go when nothing came of it for a while."""
+    errors = []
+    thread = threading.Thread(target=lambda: errors.append(error_of(judge)))
+    thread.start()
+    thread.join(seconds)
+    verdict = "hangs" if thread.is_alive() else "passes" if errors == [None] else "fails"
+    let_go()
+    thread.join()
+    return verdict
+
+
+def cause_of(text):
+    """Give the part of a failure text that says why; of other errors the whole text."""
+    found = re.search(r"^  cause: +(.*)$", text, re.MULTILINE)
+    return found[1] if found else text
+
+
+def lines_that_read(mistake, source):
+    lines = inspect.getsource(mistake).splitlines()
+    return [number for number, line in enumerate(lines, 1) if line.strip() == source]
+
+
+def table_row(mistake):
+    """Give the line of the README that tells of this mistake."""
+    name = Path(mistake.__file__).name
+    pushed = PUSHED[setting(mistake, "AMBIENT", None)]
+    says = "; ".join(f"`{words}`" for words in mistake.SAYS)
+    return f"| [{name}]({name}) | {mistake.__doc__} | {pushed} | {mistake.STOCK_SAYS} | {says} |"
+
+
+def test_the_mistake_is_caught(mistake):
+    error = our_error(mistake, mistake.broken, **setting(mistake, "SETTINGS", {}))
+    assert error is not None, "not caught"
+    text = str(error)
+    assert type(error).__name__ == setting(mistake, "RAISES", "AssertionError"), text
+    verdict, cause = mistake.SAYS
+    assert verdict in text.splitlines()[0]
+    assert cause in cause_of(text), text
+    assert_names_the_line(mistake, text)
+
+
+def assert_names_the_line(mistake, text):
+    source = setting(mistake, "LINE", None)
+    if source is None:
+        return  # no one line makes the mistake, or the test looks for itself
+    name = Path(mistake.__file__).name
+    places = [f"{name}:{number}  {source}" for number in lines_that_read(mistake, source)]
+    assert places, f"{name} has no line {source!r}"
+    assert any(place in text for place in places), text
+
+
+def test_the_correct_twin_passes(mistake):
+    # A correct app on a busy machine may well be slower than a stuck one is waited for.
+    settings = {**setting(mistake, "SETTINGS", {}), "timeout": PATIENCE}
+    for _ in range(2):
+        error = our_error(mistake, mistake.correct, **settings)
+        assert error is None, error
+
+
+def test_flasks_own_client_says_what_is_stated(mistake):
+    of_broken = mistake.STOCK_SAYS
+    assert stock_verdict(mistake, mistake.broken, expected=of_broken) == of_broken
+    of_correct = setting(mistake, "STOCK_SAYS_OF_CORRECT", "passes")
+    assert stock_verdict(mistake, mistake.correct, expected=of_correct) == of_correct
+
+
+def test_the_mistake_is_told_in_one_line_and_is_all_that_the_twins_differ_in(mistake):
+    assert mistake.__doc__.count("\n") == 0
+    assert mistake.__doc__.endswith(".")
+    twins = [inspect.getsource(twin).splitlines()[1:] for twin in (mistake.broken, mistake.correct)]
+    apart = [line for line in difflib.ndiff(*twins) if line[0] in "+-"]
+    assert 0 < len(apart) <= MOST_LINES_APART
+    readme = (FOLDER / "README.md").read_text("utf-8").splitlines()
+    assert table_row(mistake) in readme, f"the README lacks this row:\n{table_row(mistake)}"
+
+
+def test_the_readme_shows_nothing_else():
+    readme = (FOLDER / "README.md").read_text("utf-8")
+    assert re.findall(r"^\| \[(\w+)\.py\]", readme, re.MULTILINE) == NAMES
+    assert len(NAMES) >= 30
+
+
+def test_pytest_flask_hides_the_mistake_and_we_show_it(pytester):
+    pytest.importorskip("pytest_flask", reason="pytest-flask is not installed")
+    shutil.copy(FOLDER / "masked_by_request_context.py", pytester.path / "masked.py")
+    pytester.makeconftest(
+        """
+        import masked, pytest
+
+        @pytest.fixture(params=["broken", "correct"])
+        def app(request):
+            return getattr(masked, request.param)()
+        """
+    )
+    pytester.makepyfile(
+        """
+        import masked
+
+        def test_stock(client):
+            masked.stock(client)
+
+        def test_ours(client, stream_client):
+            masked.check(stream_client)
+        """
+    )
+    named = {point.name for point in importlib.metadata.entry_points(group="pytest11")}
+    plugin = [] if "flask_stream" in named else ["-p", "pytest_flask_stream.plugin"]
+    result = pytester.runpytest("-p", "no:asyncio", "-p", "no:randomly", *plugin)
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*assert_chunks(*ended in RuntimeError",
+            "*greet touched request when the request context was gone: masked.py:*",
+            "FAILED *::test_ours[[]broken[]]*",
+        ]
+    )

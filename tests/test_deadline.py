@@ -1,0 +1,1025 @@
+"""What keeps the test waiting for too long is interrupted, at the line where it is stuck."""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask, Response
+
+from pytest_flask_stream import StreamClient, StreamClosed, StreamTimeout
+from pytest_flask_stream import plugin as plugin_module
+from pytest_flask_stream.deadline import Interrupted, watchdog
+
+WAIT = 10.0  # seconds that a gate is waited for: a limit, never a pause
+FOREVER = 60.0  # how long a stuck app would be stuck
+SHORT = 0.1
+LATE = 1.0  # a busy machine may be late; how late this package is itself, one test measures
+
+has_signals = hasattr(signal, "SIGURG") and hasattr(signal, "pthread_kill")
+pytestmark = pytest.mark.skipif(not has_signals, reason="nothing can be interrupted there")
+
+
+# Ways to be stuck. The comment marks the line that is to be named.
+
+
+def stuck_in_sleep():
+    time.sleep(FOREVER)  # stuck
+
+
+def stuck_in_queue():
+    queue.Queue().get()  # stuck
+
+
+def stuck_in_event():
+    threading.Event().wait()  # stuck
+
+
+def stuck_in_lock():
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()  # stuck
+
+
+def stuck_in_condition():
+    condition = threading.Condition()
+    with condition:
+        condition.wait()  # stuck
+
+
+def stuck_in_socket():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.recv(1)  # stuck
+
+
+def stuck_in_select():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        select.select([ours], [], [])  # stuck
+
+
+def stuck_in_subprocess():
+    stuck_in_subprocess.process.wait()  # stuck
+
+
+def stuck_in_busy_loop():
+    while True:  # stuck
+        pass  # stuck
+
+
+WAYS = [
+    stuck_in_sleep,
+    stuck_in_queue,
+    stuck_in_event,
+    stuck_in_lock,
+    stuck_in_condition,
+    stuck_in_socket,
+    stuck_in_select,
+    stuck_in_subprocess,
+    stuck_in_busy_loop,
+]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way.__name__[6:])
+def be_stuck(request):
+    way = request.param
+    if way is not stuck_in_subprocess:
+        yield way
+        return
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        way.process = process  # started outside the app: that takes long on a busy machine
+        yield way
+        process.kill()
+
+
+def assert_in_time(timeout, *, at_least=SHORT):
+    assert timeout.timeout == at_least
+    assert at_least < timeout.waited < at_least + LATE
+
+
+def assert_names_the_line(timeout, function):
+    place, _, source = timeout.stuck.partition("  ")
+    path, _, line = place.rpartition(":")
+    first = function.__code__.co_firstlineno
+    assert path.endswith("test_deadline.py")
+    assert first < int(line) < first + 9
+    assert source.endswith("# stuck")
+    assert f"\n  stuck:   {timeout.stuck}\n" in str(timeout)
+
+
+@contextmanager
+def sigurg_handled_by(handler) -> Iterator[None]:
+    previous = signal.signal(signal.SIGURG, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGURG, previous)
+
+
+# What is stuck
+
+
+def test_a_stuck_generator(get, be_stuck):
+    cleaned_up = []
+
+    def view():
+        def generate():
+            try:
+                yield "first"
+                be_stuck()
+            finally:
+                cleaned_up.append(threading.current_thread())
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    assert next(stream) == b"first"
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    timeout = caught.value
+    assert isinstance(timeout, TimeoutError)
+    assert timeout.activity == "pull"
+    assert_in_time(timeout)
+    assert_names_the_line(timeout, be_stuck)
+    assert cleaned_up == [threading.main_thread()]
+    assert stream.state == "timeout"
+    assert stream.error is timeout
+    assert timeout.record is stream.record
+    assert timeout.__cause__ is None
+    assert stream.chunks == [b"first"]
+    with pytest.raises(StreamClosed, match="timeout"):
+        next(stream)
+
+
+def test_a_stuck_view(open_client, be_stuck):
+    app = Flask("stuck_view")
+    torn_down = []
+    app.teardown_request(torn_down.append)
+
+    @app.get("/")
+    def index():
+        be_stuck()
+        return "never"
+
+    client = open_client(app, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        client.get("/")
+    assert caught.value.activity == "opening"
+    assert_in_time(caught.value)
+    assert_names_the_line(caught.value, be_stuck)
+    assert caught.value.record.state == "timeout"
+    assert caught.value.record.error is caught.value
+    assert len(torn_down) == 1
+    assert client.streams == []
+
+
+def test_a_stuck_close(get, be_stuck):
+    def view():
+        def generate():
+            try:
+                yield "first"
+            finally:
+                be_stuck()
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    next(stream)
+    with pytest.raises(StreamTimeout) as caught:
+        stream.disconnect()
+    assert caught.value.activity == "closing"
+    assert_in_time(caught.value)
+    assert_names_the_line(caught.value, be_stuck)
+    assert stream.state == "timeout"
+    assert stream.error is caught.value
+    stream.disconnect()  # harmless when repeated
+
+
+def test_a_close_that_is_stuck_at_the_end(get):
+    def view():
+        response = Response(iter(["only"]))
+        response.call_on_close(stuck_in_event)
+        return response
+
+    stream = get(view, timeout=SHORT)
+    assert next(stream) == b"only"
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert caught.value.activity == "closing"
+    assert_names_the_line(caught.value, stuck_in_event)
+    assert (stream.state, stream.chunks) == ("timeout", [b"only"])
+
+
+def test_the_client_closes_what_is_stuck(get):
+    def view():
+        def generate():
+            try:
+                yield "first"
+            finally:
+                stuck_in_event()
+
+        return generate()
+
+    app = Flask("stuck_close")
+    app.add_url_rule("/", "view", view)
+    client = StreamClient(app, timeout=SHORT)
+    streams = [client.get("/") for _ in range(2)]
+    for stream in streams:
+        next(stream)
+    with pytest.raises(StreamTimeout) as caught:
+        client.close()
+    assert caught.value is streams[0].error
+    assert [stream.state for stream in streams] == ["timeout", "timeout"]
+
+
+def test_a_generator_and_its_cleanup_are_both_stuck(get):
+    def view():
+        def generate():
+            try:
+                stuck_in_event()
+                yield
+            finally:
+                stuck_in_sleep()
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    # The time of the cleanup counts, and it is interrupted in its turn.
+    assert 2 * SHORT < caught.value.waited < 2 * SHORT + LATE
+
+
+def test_a_heartbeat_that_never_ends(get):
+    def view():
+        def generate():
+            while True:
+                yield ": heartbeat\n\n"
+                time.sleep(0.001)
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        stream.drain()
+    assert_in_time(caught.value)
+    assert stream.delivered > 3
+    assert stream.chunks == [b": heartbeat\n\n"] * stream.delivered
+
+
+def test_an_iterator_without_a_python_frame(get):
+    stream = get(lambda: map(time.sleep, [FOREVER]), timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert_in_time(caught.value)
+    # Neither a line of this package nor the line of the test that waits.
+    assert "pytest_flask_stream" not in str(caught.value.stuck)
+    assert "test_deadline" not in str(caught.value.stuck)
+
+
+def test_a_stuck_line_of_the_standard_library_where_the_user_has_none(get):
+    stream = get(lambda: iter(queue.Queue().get, None), timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert "threading.py:" in caught.value.stuck or "queue.py:" in caught.value.stuck
+
+
+def test_the_text_has_the_transcript(get):
+    def view():
+        def generate():
+            yield "first"
+            stuck_in_event()
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        stream.drain()
+    first, stuck, remedy, head, chunk, *rest = str(caught.value).splitlines()
+    assert first.startswith("the app kept the test waiting for 0.")
+    assert first.endswith(" s, timeout is 0.1 s (pull)")
+    assert stuck.startswith("  stuck:   ")
+    assert remedy.startswith("  remedy:  ")
+    assert head.startswith("  GET /  200 text/html  timeout  produced 1  delivered 1")
+    assert chunk.startswith("    #0  5 B  produced 1  waited 0.")
+    assert rest == []
+    assert "error: StreamTimeout: the app kept the test waiting" in str(stream.record)
+    assert str(stream.record).splitlines()[-1].endswith(caught.value.stuck)
+
+
+# What does not help the app
+
+
+def test_except_exception_does_not_swallow_it(get):
+    swallowed = []
+
+    def view():
+        def generate():
+            while True:
+                try:
+                    stuck_in_event()
+                except Exception as error:
+                    swallowed.append(error)
+                yield "on"
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout):
+        next(stream)
+    assert swallowed == []
+
+
+def test_a_bare_except_that_goes_on(get):
+    def view():
+        def generate():
+            try:
+                stuck_in_event()
+            except:  # noqa: E722
+                yield "went on"
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert_in_time(caught.value)
+    assert_names_the_line(caught.value, stuck_in_event)
+    assert stream.chunks == [b"went on"]  # the chunk came, too late
+
+
+def test_a_bare_except_that_tries_again(get):
+    tries = []
+
+    def view():
+        def generate():
+            while True:
+                try:
+                    tries.append(time.perf_counter())
+                    stuck_in_event()
+                except:  # noqa: E722
+                    pass
+            yield
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert len(tries) >= 2
+    assert caught.value.waited < 10 * SHORT + LATE
+
+
+def test_an_error_raised_while_cleaning_up_is_the_cause(get):
+    def view():
+        def generate():
+            try:
+                stuck_in_event()
+                yield
+            finally:
+                raise LookupError("no row")
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+# What counts
+
+
+class Clock:
+    """Stands in for the clock of the hot loop: time goes on only where a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("pytest_flask_stream.exchange.clock", clock)
+    monkeypatch.setattr("pytest_flask_stream.deadline.clock", clock)
+    return clock
+
+
+def slow(stopped, seconds):
+    def view():
+        stopped.now += seconds
+
+        def generate():
+            try:
+                while True:
+                    stopped.now += seconds
+                    yield "x"
+            finally:
+                stopped.now += seconds
+
+        return generate()
+
+    return view
+
+
+def test_opening_and_pulls_add_up(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=7.0)  # 2 s
+    assert stream.take(2) == [b"x", b"x"]  # 6 s
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert caught.value.waited == 8.0
+
+
+def test_closing_adds_up(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=7.0)
+    stream.take(2)
+    with pytest.raises(StreamTimeout) as caught:
+        stream.close()
+    assert (caught.value.activity, caught.value.waited) == ("closing", 8.0)
+
+
+def test_never_early(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=8.0)
+    assert stream.take(2) == [b"x", b"x"]
+    stream.close()
+    assert stream.state == "closed"
+
+
+def test_the_time_of_the_test_does_not_count(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=8.0)
+    stopped.now += 100
+    assert next(stream) == b"x"
+    stopped.now += 100
+    assert next(stream) == b"x"
+    stopped.now += 100
+    assert stream.state == "open"
+
+
+def test_a_redirect_shares_the_time(open_client, stopped):
+    app = Flask("redirect")
+
+    @app.get("/")
+    def index():
+        stopped.now += 4.0
+        return app.redirect("/there")
+
+    @app.get("/there")
+    def there():
+        stopped.now += 4.0
+        return "there"
+
+    with pytest.raises(StreamTimeout) as caught:
+        open_client(app, timeout=7.0).get("/", follow_redirects=True)
+    assert caught.value.waited == 8.0
+    assert open_client(app, timeout=8.0).get("/", follow_redirects=True).read() == b"there"
+
+
+@pytest.mark.parametrize("off", [0, 0.0, None, float("inf"), 10**400])
+def test_turned_off(get, stopped, off):
+    stream = get(slow(stopped, 1e9), timeout=off)
+    assert stream.timeout is None
+    assert len(stream.take(5)) == 5
+    stream.close()
+    assert stream.state == "closed"
+
+
+def test_each_stream_has_its_own_time(open_client, stopped):
+    app = Flask("slow")
+    app.add_url_rule("/", "view", slow(stopped, 2.0))
+    client = open_client(app, timeout=8.0)
+    for _ in range(3):
+        stream = client.get("/")
+        assert len(stream.take(2)) == 2
+
+
+def test_set_in_mid_stream(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=3.0)
+    assert stream.timeout == 3.0
+    stream.timeout = 8.0
+    assert stream.take(2) == [b"x", b"x"]
+    stream.timeout = 7
+    assert stream.timeout == 7.0
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert (caught.value.timeout, caught.value.waited) == (7.0, 8.0)
+
+
+def test_turned_off_in_mid_stream(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=3.0)
+    stream.timeout = 0
+    assert stream.timeout is None
+    assert len(stream.take(5)) == 5
+
+
+def test_turned_on_for_a_pull_that_is_stuck(get):
+    gate, interrupted = threading.Event(), []
+
+    def view():
+        def generate():
+            try:
+                gate.set()
+                stuck_in_event()
+                yield
+            except BaseException as error:
+                interrupted.append(type(error))
+                raise
+
+        return generate()
+
+    stream = get(view, timeout=FOREVER)
+
+    def hurry():
+        gate.wait(WAIT)
+        stream.timeout = SHORT
+
+    thread = threading.Thread(target=hurry)
+    thread.start()
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    thread.join(WAIT)
+    assert interrupted == [Interrupted]
+    assert_in_time(caught.value)
+
+
+@pytest.mark.parametrize("bad", [-1, float("nan"), True, "10"])
+def test_a_bad_value(get, bad):
+    stream = get(lambda: iter("a"))
+    with pytest.raises((TypeError, ValueError), match=r"timeout must be seconds, at least 0, or N"):
+        stream.timeout = bad
+    assert stream.timeout == 10.0
+
+
+def test_late_by_a_tenth_at_most(get):
+    def view():
+        def generate():
+            while True:
+                yield "x"
+                stuck_in_event()
+
+        return generate()
+
+    waited = []
+    for _ in range(3):  # the machine may have been busy for once
+        stream = get(view, timeout=0.3)
+        with pytest.raises(StreamTimeout) as caught:
+            stream.drain()
+        assert caught.value.waited > 0.3
+        waited.append(caught.value.waited)
+        if min(waited) < 0.33:
+            break
+    assert min(waited) < 0.33
+
+
+# Where nothing can be interrupted
+
+
+def test_in_another_thread_it_is_raised_when_the_pull_returns(get):
+    watched, cleaned_up, caught = threading.Event(), [], []
+    stuck_in = threading.Event()
+
+    def view():
+        def generate():
+            try:
+                while not watched.wait(0.01):
+                    pass
+                stuck_in.wait(2 * SHORT)
+                yield "late"
+            finally:
+                cleaned_up.append(1)
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+
+    def read():
+        with pytest.raises(StreamTimeout) as raised:
+            next(stream)
+        caught.append(raised.value)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    watched.set()
+    thread.join(WAIT)
+    assert_in_time(caught[0])
+    assert "test_deadline.py:" in caught[0].stuck
+    assert (cleaned_up, stream.state, stream.chunks) == ([1], "timeout", [b"late"])
+
+
+def test_a_stream_opened_and_read_in_another_thread(open_client):
+    app = Flask("threads")
+    app.add_url_rule("/", "view", lambda: iter(["a", "b"]))
+    client, read = open_client(app, timeout=SHORT), []
+    thread = threading.Thread(target=lambda: read.append(client.get("/").read()))
+    thread.start()
+    thread.join(WAIT)
+    assert read == [b"ab"]
+
+
+# Signals of others
+
+
+def test_the_handler_is_there_only_while_streams_are_open(open_client):
+    app = Flask("handler")
+    app.add_url_rule("/", "view", lambda: iter(["a", "b"]))
+    seen = []
+    with sigurg_handled_by(lambda *_: None):
+        users = signal.getsignal(signal.SIGURG)
+        client = open_client(app)
+        seen.append(signal.getsignal(signal.SIGURG) is users)
+        first, second = client.get("/"), client.get("/")
+        seen.append(signal.getsignal(signal.SIGURG) is users)
+        first.read()
+        seen.append(signal.getsignal(signal.SIGURG) is users)
+        second.close()
+        seen.append(signal.getsignal(signal.SIGURG) is users)
+    assert seen == [True, False, False, True]
+
+
+def test_no_handler_without_a_timeout(get):
+    before = signal.getsignal(signal.SIGURG)
+    get(lambda: iter("a"), timeout=None)
+    assert signal.getsignal(signal.SIGURG) is before
+
+
+def test_the_handler_goes_also_where_the_last_stream_ended_elsewhere(open_client):
+    app = Flask("handler")
+    app.add_url_rule("/", "view", lambda: iter(["a", "b"]))
+    before = signal.getsignal(signal.SIGURG)
+    with open_client(app) as client:
+        stream = client.get("/")
+        thread = threading.Thread(target=stream.read)
+        thread.start()
+        thread.join(WAIT)
+        assert stream.state == "exhausted"
+    assert signal.getsignal(signal.SIGURG) is before
+
+
+def test_a_handler_of_the_user_is_called(get):
+    calls = []
+    with sigurg_handled_by(lambda number, frame: calls.append(number)):
+        stream = get(lambda: iter(["a", "b"]))
+        signal.raise_signal(signal.SIGURG)
+        assert calls == [signal.SIGURG]
+        next(stream)
+        signal.raise_signal(signal.SIGURG)
+        assert calls == [signal.SIGURG] * 2
+        assert stream.read() == b"ab"
+        signal.raise_signal(signal.SIGURG)
+    assert calls == [signal.SIGURG] * 3
+
+
+def test_a_stray_signal_without_a_handler_is_ignored(get):
+    stream = get(lambda: iter(["a", "b"]))
+    signal.raise_signal(signal.SIGURG)
+    assert stream.read() == b"ab"
+
+
+def test_a_handler_that_the_app_puts_there_is_left_alone(get):
+    calls = []
+
+    def view():
+        def generate():
+            signal.signal(signal.SIGURG, lambda *_: calls.append(1))
+            threading.Event().wait(2 * SHORT)
+            yield "late"
+
+        return generate()
+
+    before = signal.getsignal(signal.SIGURG)
+    try:
+        with pytest.raises(StreamTimeout):
+            next(get(view, timeout=SHORT))  # not interrupted: the signal is not ours now
+        assert calls == []
+        assert signal.getsignal(signal.SIGURG) is not before
+    finally:
+        signal.signal(signal.SIGURG, before)
+
+
+def test_no_thread_is_seen(get):
+    before = threading.enumerate()
+    stream = get(lambda: iter(["a", "b"]), timeout=SHORT)
+    next(stream)
+    assert threading.enumerate() == before
+
+
+def test_a_user_timer_is_not_disarmed(get):
+    rang = []
+    previous = signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, FOREVER)
+        stream = get(lambda: iter(["a"]), timeout=SHORT)
+        stream.read()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > FOREVER / 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert rang == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_an_app_that_forks(get):
+    def view():
+        def generate():
+            child = os.fork()
+            if not child:
+                status = 1
+                try:
+                    inner = Flask("child")
+                    inner.add_url_rule("/", "view", lambda: iter(["in the ", "child"]))
+                    with StreamClient(inner, timeout=SHORT) as client:
+                        signal.raise_signal(signal.SIGURG)
+                        status = 0 if client.get("/").read() == b"in the child" else 2
+                finally:
+                    os._exit(status)
+            yield str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            stuck_in_event()
+
+        return generate()
+
+    stream = get(view, timeout=1.0)
+    assert next(stream) == b"0"
+    stream.timeout = stream.record.chunks[0].waited + SHORT
+    with pytest.raises(StreamTimeout):
+        next(stream)
+
+
+# Streams in streams
+
+
+def nested(*, inner_timeout, outer_timeout, open_client):
+    inner = Flask("inner")
+    outer = Flask("outer")
+
+    @inner.get("/")
+    def stuck():
+        def generate():
+            yield "first"
+            stuck_in_event()
+
+        return generate()
+
+    inner_streams = []
+
+    @outer.get("/")
+    def relay():
+        client = open_client(inner, timeout=inner_timeout)
+        inner_streams.append(client.get("/"))
+        return inner_streams[0]
+
+    return open_client(outer, timeout=outer_timeout).get("/"), inner_streams[0]
+
+
+def test_the_inner_stream_is_late(open_client):
+    outer, inner = nested(inner_timeout=3 * SHORT, outer_timeout=WAIT, open_client=open_client)
+    assert next(outer) == b"first"
+    with pytest.raises(StreamTimeout) as caught:
+        next(outer)
+    assert caught.value is inner.error is outer.error
+    assert caught.value.record is inner.record
+    assert (inner.state, outer.state) == ("timeout", "failed")
+    assert_names_the_line(caught.value, stuck_in_event)
+
+
+def test_the_outer_stream_is_late(open_client):
+    outer, inner = nested(inner_timeout=WAIT, outer_timeout=3 * SHORT, open_client=open_client)
+    assert next(outer) == b"first"
+    with pytest.raises(StreamTimeout) as caught:
+        next(outer)
+    assert caught.value is outer.error
+    assert caught.value.record is outer.record
+    assert (inner.state, outer.state) == ("failed", "timeout")
+    assert_names_the_line(caught.value, stuck_in_event)
+
+
+def test_both_are_late_at_once(open_client):
+    outer, inner = nested(inner_timeout=3 * SHORT, outer_timeout=3 * SHORT, open_client=open_client)
+    with pytest.raises(StreamTimeout) as caught:
+        outer.drain()
+    assert caught.value.waited < 3 * SHORT + LATE
+    assert outer.state in ("timeout", "failed")
+    assert inner.state in ("timeout", "failed")
+
+
+# Races
+
+
+def test_a_timeout_that_is_about_to_fire_leaves_nothing_behind(open_client):  # noqa: C901
+    pause = [0.0]
+
+    def view():
+        def generate():
+            while True:
+                until = time.perf_counter() + pause[0]
+                while time.perf_counter() < until:
+                    pass
+                yield "x"
+
+        return generate()
+
+    app = Flask("races")
+    app.add_url_rule("/", "view", view)
+    outcomes = set()
+    ends_at = time.perf_counter() + 1.5
+    for attempt in range(100):
+        if time.perf_counter() > ends_at:
+            break
+        pause[0] = 0.0005 + attempt % 7 * 0.0001
+        with open_client(app, timeout=0.01) as client:
+            try:
+                stream = client.get("/")
+                for _ in range(100):
+                    next(stream)
+            except StreamTimeout as timeout:
+                outcomes.add("timeout")
+                assert timeout.waited > 0.01  # noqa: PT017
+            else:
+                outcomes.add("read")
+            for _ in range(200):  # a stray signal would be raised here
+                pass
+    assert outcomes == {"timeout"}
+
+
+def test_a_signal_that_lands_in_a_line_of_this_package_is_let_pass_once(get):
+    # Between two lines of ours an exception would reach the test, or cost a fact.
+    stream = get(lambda: iter("ab"), timeout=SHORT)
+    budget = stream._producer.budget
+    ours = None
+
+    def raise_signal_here():
+        watchdog._fired.append(budget)
+        watchdog._handle(signal.SIGURG, ours)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget.__class__, "settle", settle := _spy(budget.__class__.settle))
+        stream.close()
+        ours = settle.frame
+    budget.begun = time.perf_counter() - 2 * SHORT
+    raise_signal_here()
+    with pytest.raises(Interrupted):
+        raise_signal_here()
+    budget.begun = 0.0
+    raise_signal_here()  # the app is not busy: nothing at all
+
+
+def _spy(method):
+    def settle(self):
+        settle.frame = sys._getframe(1)
+        return method(self)
+
+    return settle
+
+
+# Debuggers
+
+
+def test_a_debugger_session_is_not_interrupted(get, pytestconfig):
+    gate, entered = threading.Event(), []
+
+    def view():
+        def generate():
+            plugin_module.pytest_enter_pdb()
+            entered.append(1)
+            gate.wait(3 * SHORT)  # somebody looks at variables
+            plugin_module.pytest_leave_pdb()
+            yield "went on"
+            stuck_in_event()
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    assert next(stream) == b"went on"
+    assert entered == [1]
+    assert stream.record.chunks[0].waited < 2 * SHORT
+    with pytest.raises(StreamTimeout):
+        next(stream)
+
+
+def test_a_debugger_that_steps_out_of_the_generator(get):
+    def view():
+        def generate():
+            plugin_module.pytest_enter_pdb()
+            threading.Event().wait(2 * SHORT)
+            yield "a"
+            yield "b"
+            stuck_in_event()
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    try:
+        assert stream.take(2) == [b"a", b"b"]
+    finally:
+        plugin_module.pytest_leave_pdb()
+    with pytest.raises(StreamTimeout):
+        next(stream)
+
+
+def test_a_debugger_by_trace_function(get):
+    def trace(frame, event, argument):
+        return None
+
+    trace.__module__ = "pydevd"
+
+    def view():
+        def generate():
+            previous = sys.gettrace()
+            sys.settrace(trace)
+            try:
+                threading.Event().wait(6 * SHORT)
+            finally:
+                sys.settrace(previous)
+            yield "went on"
+            stuck_in_event()
+
+        return generate()
+
+    stream = get(view, timeout=4 * SHORT)
+    assert next(stream) == b"went on"
+    with pytest.raises(StreamTimeout):
+        next(stream)
+
+
+@pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="Python 3.12 and newer")
+def test_a_debugger_by_monitoring(get):
+    def view():
+        def generate():
+            sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "a debugger")
+            try:
+                threading.Event().wait(6 * SHORT)
+            finally:
+                sys.monitoring.free_tool_id(sys.monitoring.DEBUGGER_ID)
+            yield "went on"
+
+        return generate()
+
+    assert next(get(view, timeout=4 * SHORT)) == b"went on"
+
+
+# Other plugins' timeouts
+
+
+@pytest.fixture
+def stuck_suite(pytester):
+    pytest.importorskip("pytest_timeout")
+    pytester.makepyfile(
+        """
+        import threading
+
+        from flask import Flask
+
+        from pytest_flask_stream import StreamClient
+
+        def test_stuck():
+            app = Flask(__name__)
+            cleaned_up = []
+
+            @app.get("/")
+            def index():
+                def generate():
+                    yield "quick"
+                    try:
+                        threading.Event().wait()
+                    finally:
+                        cleaned_up.append(1)
+                return generate()
+
+            with StreamClient(app) as client:
+                stream = client.get("/")
+                next(stream)
+                try:
+                    next(stream)
+                finally:
+                    assert stream.state == "failed", stream.state
+                    assert cleaned_up == [1]
+                    print("cleaned up")
+        """
+    )
+    return pytester
+
+
+def test_pytest_timeout_by_signal(stuck_suite):
+    result = stuck_suite.runpytest_subprocess("--timeout=0.5", "--timeout-method=signal")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Failed: Timeout (>0.5s) from pytest-timeout*", "cleaned up"])
+
+
+def test_pytest_timeout_by_thread(stuck_suite):
+    result = stuck_suite.runpytest_subprocess("--timeout=0.5", "--timeout-method=thread")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*threading.Event().wait()*"])
+    assert "Timeout" in result.stdout.str() + result.stderr.str()
