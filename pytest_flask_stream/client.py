@@ -2,23 +2,13 @@
 
 Everything that a test client does (cookies, sessions, redirects, building an environ) is left to
 the client that the app makes, or that the suite has. One method of it is stood in for while our
-client is open: ``run_wsgi_app``, the one place where Werkzeug calls the app. Werkzeug always pulls
-a first chunk there, in the caller's context. Ours calls the app in the stream's Context, keeps the
-iterable, and shows Werkzeug an empty one, so there is nothing to pull.
-
-``run_wsgi_app`` is the only internal of Werkzeug that this package leans on, and only here; the
-tests of this module tell on every supported version when it moves. Other ways broke: swapping
-``client.application`` mixed up threads and nested requests, and a copy of the client lost what
-users' client classes keep on themselves.
+client is open, the one in which Werkzeug calls the app; :mod:`.lazy` does that.
 """
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TypedDict, cast
 
@@ -29,18 +19,17 @@ from werkzeug.datastructures import Authorization, Headers
 from werkzeug.test import Cookie, EnvironBuilder, TestResponse
 from werkzeug.wrappers import Request
 
-from .context import flask_variables
-from .deadline import Budget, watchdog
-from .errors import EndlessStream, StreamClosed
+from .deadline import watchdog
+from .errors import StreamClosed
 from .exchange import Exchange
+from .lazy import LazyRun, Opening
 from .opened import opened_in_test
 from .probes import watch
 from .settings import DEFAULTS, StreamSettings, check
 from .stream import StreamedResponse
-from .tape import Tape
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
     from typing_extensions import Unpack
 
 _SHOWN_CHUNKS = 3
@@ -99,7 +88,7 @@ class StreamClient:
         self._opened_in_test = opened_in_test.get([])
         self._failed: list[Exchange] = []
         self._shown_chunks: int | None = _SHOWN_CHUNKS
-        _LazyRun.put_on(self.flask_client)
+        LazyRun.put_on(self.flask_client)
         watch.acquire()
         self._closed = False
 
@@ -241,22 +230,24 @@ class StreamClient:
             )
         if self._closed:
             raise StreamClosed("the client is closed")
-        opening = _Opening(self)
-        token = _opening.set(opening)
+        opening = Opening(self.flask_client, self._settings)
         try:
-            response = getattr(self.flask_client, verb)(*args, **kwargs)
-            for hop in opening.hops[:-1]:
-                hop.close()  # a client class may have asked again without reading this
-        except BaseException:
-            opening.abandon()
-            raise
+            with opening.making_requests():
+                response = getattr(self.flask_client, verb)(*args, **kwargs)
         finally:
-            _opening.reset(token)
+            self._failed += opening.failed
             for hop in opening.hops[-1:]:
                 opened_in_test.get(self._opened_in_test).append(hop.record)
         return self._opened(opening, response)
 
-    def _opened(self, opening: _Opening, response: TestResponse) -> StreamedResponse:
+    def _opened(self, opening: Opening, response: TestResponse) -> StreamedResponse:
+        __tracebackhide__ = True
+        if not opening.hops:
+            raise TypeError(
+                f"{type(self.flask_client).__name__} answered without asking the app, so there is"
+                " no stream to read\n"
+                "  remedy:  have its open() call super().open()"
+            )
         exchange = opening.hops[-1]
         # Werkzeug closes what was sent with the request when the response is closed.
         exchange.call_on_close(response.close)
@@ -312,7 +303,7 @@ class StreamClient:
                 errors.append(error)
         for exchange in self._failed:
             exchange.forget()
-        _LazyRun.take_off(self.flask_client)
+        LazyRun.take_off(self.flask_client)
         watch.release()
         watchdog.tidy()
         if errors:
@@ -357,141 +348,3 @@ def _no_flask_app(app: object) -> TypeError:
         f" {type(app).__name__}; a WSGI layer is put around the app with app.wsgi_app ="
         " Layer(app.wsgi_app)"
     )
-
-
-# The fence around Werkzeug's internal
-
-
-class _Opening:
-    """One call of a client: the requests that it takes, more than one where it is redirected."""
-
-    def __init__(self, client: StreamClient) -> None:
-        self.client = client
-        self.flask_client = client.flask_client
-        self.hops: list[Exchange] = []
-
-    def run(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Stand where Werkzeug calls the app: call it up to its start, and show an empty body."""
-        __tracebackhide__ = True
-        client = self.client
-        tape = Tape(
-            environ["REQUEST_METHOD"],
-            environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"],
-            environ.get("QUERY_STRING", ""),
-            client.keep_bytes,
-        )
-        budget = self.hops[-1].budget if self.hops else Budget(client.timeout)
-        app = self.flask_client.application
-        tape.ambient = client.isolate and _flask_context_is_pushed()
-        exchange = Exchange(app, tape, budget, isolate=client.isolate, without=[_opening])
-        self.hops.append(exchange)
-        try:
-            exchange.open(app, environ)
-        except BaseException:
-            client._failed.append(exchange)
-            raise
-        start_response(tape.status or "", exchange.header_list)
-        return _Unread(exchange, client.max_chunks)
-
-    def abandon(self) -> None:
-        """Close what was answered: nobody gets it, for the client raised after that."""
-        for hop in self.hops:
-            with contextlib.suppress(Exception):  # what the client raised goes first
-                hop.close()
-
-
-class _Unread:
-    """A body as Werkzeug sees it: empty when it looks for a first chunk, read when it is asked for.
-
-    That is how it reads out a response that redirects, and how a client class reads the answers
-    to requests of its own, such as one that fetches a token.
-    """
-
-    def __init__(self, exchange: Exchange, max_chunks: int) -> None:
-        self._exchange = exchange
-        self._max_chunks = max_chunks
-        self._looked_at = False
-
-    def __iter__(self) -> _Unread:
-        return self
-
-    def __next__(self) -> bytes:
-        __tracebackhide__ = True
-        exchange = self._exchange
-        if not self._looked_at:
-            self._looked_at = True
-            raise StopIteration
-        if exchange.tape.state == "open" and len(exchange.body) > self._max_chunks:
-            raise EndlessStream(self._max_chunks, exchange.record)
-        return exchange.next_chunk()
-
-
-def _flask_context_is_pushed() -> bool:
-    current = copy_context()
-    return any(variable in current for variable in flask_variables())
-
-
-_opening: ContextVar[_Opening] = ContextVar("pytest_flask_stream.opening")
-"""Which call is ours; it is no part of a stream's Context, so requests made by a view are not."""
-
-
-class _LazyRun:
-    """Stands in for ``run_wsgi_app`` of one client, for the calls that are ours."""
-
-    _lock = threading.RLock()  # the collector may close a dropped client while it is held
-
-    def __init__(self, client: FlaskClient) -> None:
-        self._client = client
-        self._users = 0
-
-    @classmethod
-    def put_on(cls, client: FlaskClient) -> None:
-        """Stand in on this client, for one more user of it."""
-        with cls._lock:
-            stand_in = vars(client).get("run_wsgi_app")
-            if not isinstance(stand_in, cls):
-                stand_in = cls(client)
-            stand_in._users += 1
-            client.run_wsgi_app = stand_in  # type: ignore[method-assign]
-
-    @classmethod
-    def take_off(cls, client: FlaskClient) -> None:
-        """Leave this client as it was, if this was its last user."""
-        with cls._lock:
-            stand_in = vars(client).get("run_wsgi_app")
-            if isinstance(stand_in, cls):
-                stand_in._users -= 1
-                if stand_in._users == 0:
-                    del client.run_wsgi_app
-
-    def __call__(
-        self,
-        environ: WSGIEnvironment,
-        buffered: bool = False,  # noqa: FBT001, FBT002 - Werkzeug's
-    ) -> Any:
-        __tracebackhide__ = True
-        client = self._client
-        opening = _opening.get(None)
-        if opening is None or opening.flask_client is not client:
-            return type(client).run_wsgi_app(client, environ, buffered=buffered)
-        seen = cast("FlaskClient", _SeenClient(client, opening.run))
-        return type(client).run_wsgi_app(seen, environ, buffered=buffered)
-
-
-class _SeenClient:
-    """What ``run_wsgi_app`` sees: the client in everything but the application."""
-
-    def __init__(self, client: FlaskClient, application: Callable[..., Iterable[bytes]]) -> None:
-        object.__setattr__(self, "_client", client)
-        object.__setattr__(self, "application", application)
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        # A client class that overrides the method calls super(), which asks for the class.
-        return type(self._client)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, "_client"), name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(object.__getattribute__(self, "_client"), name, value)

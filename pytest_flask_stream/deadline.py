@@ -48,7 +48,7 @@ _IDLE_POLLS = 4
 _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 _PACKAGE = __name__.partition(".")[0]
-_CALLER_OF_THE_APP = f"{_PACKAGE}.exchange"
+_CALLERS_OF_THE_APP = {f"{_PACKAGE}.exchange", f"{_PACKAGE}.first_pull"}
 
 
 class Interrupted(BaseException):
@@ -81,11 +81,11 @@ class Budget:
 
     def __init__(self, timeout: float | None) -> None:
         self.set_timeout(timeout)
-        self.used = 0.0
-        self.begun = 0.0
-        self.fired_at = 0.0
-        self.spared = 0.0
-        self.interrupted = 0.0
+        self.used: float = 0.0
+        self.begun: float = 0.0
+        self.fired_at: float = 0.0
+        self.spared: float = 0.0
+        self.interrupted: float = 0.0
         self.stuck: Place | None = None
         self.thread: int | None = None
         self.frame: FrameType | None = None
@@ -102,8 +102,8 @@ class Budget:
 
     def set_timeout(self, timeout: float | None) -> None:
         """Set the seconds that there are in all; ``None``: as many as it takes."""
-        self.timeout = timeout
-        self.limit = timeout or math.inf
+        self.timeout: float | None = timeout
+        self.limit: float = timeout or math.inf
 
     @property
     def overdrawn(self) -> bool:
@@ -334,7 +334,7 @@ class Watchdog:
             return trace
 
         for outer in iter_outward(frame):
-            if _module(outer) == _CALLER_OF_THE_APP:
+            if _module(outer) in _CALLERS_OF_THE_APP:
                 break
             if is_user_frame(outer):
                 outer.f_trace = trace
@@ -376,7 +376,7 @@ def _stuck_place(frame: FrameType | None) -> Place | None:
     """Find the innermost line of the user in the app; without one, the innermost line at all."""
     innermost = None
     for outer in iter_outward(frame):
-        if _module(outer) == _CALLER_OF_THE_APP:
+        if _module(outer) in _CALLERS_OF_THE_APP:
             break
         code = outer.f_code
         line = outer.f_lineno or code.co_firstlineno  # none in some bytecode of Python 3.10

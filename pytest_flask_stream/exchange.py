@@ -13,8 +13,6 @@ collector in whatever context is current then, and Flask's contexts would be pop
 from __future__ import annotations
 
 import gc
-import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
@@ -30,7 +28,8 @@ from flask import Flask
 from .context import flask_variables, stream_context
 from .deadline import Budget, Interrupted, watchdog
 from .errors import StreamClosed, StreamError, StreamTimeout
-from .frames import Place, nearest_user_place, stack_of_thread
+from .first_pull import FirstPull
+from .frames import Place
 from .probes import ENVIRON_KEY, Probe, current_probe
 from .record import StreamRecord
 from .tape import State, Tape
@@ -65,12 +64,12 @@ class Exchange:
     ) -> None:
         self.tape = tape
         self.budget = budget
-        self.record = StreamRecord(tape)
-        self.probe = Probe(app, tape)
+        self.record: StreamRecord = StreamRecord(tape)
+        self.probe: Probe = Probe(app, tape)
         self.context: Context = stream_context(isolate=isolate, without=without)
         self._brought = [self.context.get(variable) for variable in flask_variables()]
         self.context.run(current_probe.set, self.probe)
-        self.body = tape.body
+        self.body: Body = tape.body
         """What arrived; in process that is what the app handed over."""
         self.next_chunk: Callable[[], bytes] = self._not_open
         """Give the next chunk, or raise what ended the stream."""
@@ -80,7 +79,7 @@ class Exchange:
         self._iterable: Iterable[bytes] | None = ()
         self._iterator: Iterator[bytes] = iter(())
         self._loop: Iterator[bytes] = iter(())
-        self._starting: _FirstPull | None = None
+        self._starting: FirstPull | None = None
         self._abandoned = False
         self._stayed_since = 0.0
         self._traceback: TracebackType | None = None
@@ -349,12 +348,12 @@ class Exchange:
                 )
             self.tape.allowed = 1
             self.tape.first_pull_produced = self.tape.produced
-            self._starting = _FirstPull(self._iterator, self.context)
+            self._starting = FirstPull(self._iterator, self.context)
             self.next_chunk = self._next_started
         if until is not None:
             self._wait_until(until, self._starting)
 
-    def _wait_until(self, until: Callable[[], bool], first: _FirstPull) -> None:
+    def _wait_until(self, until: Callable[[], bool], first: FirstPull) -> None:
         __tracebackhide__ = True
         with self.budget.spending(interruptible=False):
             while not until():
@@ -388,7 +387,7 @@ class Exchange:
             # How long the pull took is a fact of its chunk; the test has waited for less of it.
             self.budget.used -= first.took
 
-    def _join_first_pull(self, activity: str) -> _FirstPull | None:
+    def _join_first_pull(self, activity: str) -> FirstPull | None:
         __tracebackhide__ = True
         first, self._starting = self._starting, None
         if first is None:
@@ -401,7 +400,7 @@ class Exchange:
         self.next_chunk = partial(self.context.run, self._loop.__next__)
         return first
 
-    def _abandon(self, activity: str, first: _FirstPull, note: str | None = None) -> None:
+    def _abandon(self, activity: str, first: FirstPull, note: str | None = None) -> None:
         """Give up on a thread: it closes the app's iterable if it ever comes back."""
         __tracebackhide__ = True
         place = first.place()
@@ -571,74 +570,3 @@ class Exchange:
 
     def _not_open(self) -> bytes:
         raise StreamClosed("the request was never answered", self.record)
-
-
-class _FirstPull:
-    """The first pull of a stream, in a thread of its own."""
-
-    def __init__(self, iterator: Iterator[bytes], context: Context) -> None:
-        self._error: BaseException | None = None
-        self._chunks: list[bytes] = []
-        self._lock = threading.Lock()
-        self._done = False
-        self._afterwards: Callable[[], None] | None = None
-        self.took = 0.0
-        self._thread = threading.Thread(
-            target=context.run,
-            args=(self._pull, iterator),
-            name="pytest-flask-stream first pull",
-            daemon=True,  # a generator that never comes back must not keep the process alive
-        )
-        self._thread.start()
-
-    def _pull(self, iterator: Iterator[bytes]) -> None:
-        begun = clock()
-        try:
-            self._chunks.extend(islice(iterator, 1))
-        except BaseException as error:
-            self._error = error
-        self.took = clock() - begun
-        with self._lock:
-            self._done = True
-        if self._afterwards is not None:
-            self._afterwards()
-
-    @property
-    def failed(self) -> bool:
-        """Whether the app has raised."""
-        return self._done and self._error is not None
-
-    def wait(self, seconds: float) -> None:
-        """Wait a moment: for the end of the pull, or, after that, just as long."""
-        if self._thread.is_alive():
-            self._thread.join(seconds)
-        else:
-            time.sleep(seconds)
-
-    def join(self, seconds: float | None) -> bool:
-        """Wait for the thread to end, and tell whether it has."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def close_afterwards(self, close: Callable[[], None]) -> bool:
-        """Have the thread close the app's iterable, unless it has come back: tell whether so."""
-        with self._lock:
-            if not self._done:
-                self._afterwards = close
-            return self._done
-
-    def place(self) -> Place | None:
-        """The user's line that the thread is in."""
-        ident = self._thread.ident
-        return None if ident is None else nearest_user_place(stack_of_thread(ident))
-
-    def replay(self, rest: Iterator[bytes], budget: Budget) -> Iterator[bytes]:
-        """Give what the thread got, as if pulled only now, then what is left."""
-        __tracebackhide__ = True
-        budget.begun -= self.took
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-        if self._chunks:
-            yield from self._chunks
-            yield from rest

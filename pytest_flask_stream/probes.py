@@ -50,7 +50,7 @@ class Probe:
     """What is known inside the app of one watched request."""
 
     def __init__(self, app: Flask, tape: Tape) -> None:
-        self.app = app
+        self.app: Flask = app
         self.tape = tape
         self._request: object = None
         self._request_context: object = None

@@ -76,8 +76,8 @@ class Body:
     __slots__ = ("_lost_sizes", "keep_bytes", "kept", "room")
 
     def __init__(self, keep_bytes: int) -> None:
-        self.keep_bytes = keep_bytes
-        self.room = keep_bytes
+        self.keep_bytes: int = keep_bytes
+        self.room: int = keep_bytes
         self.kept: list[bytes] = []
         self._lost_sizes: array[int] = array("q")
 
@@ -185,34 +185,34 @@ class Tape:
     )
 
     def __init__(self, method: str, path: str, query_string: str, keep_bytes: int) -> None:
-        self.method = method
-        self.path = path
-        self.query_string = query_string
+        self.method: str = method
+        self.path: str = path
+        self.query_string: str = query_string
         self.endpoint: str | None = None
         self.status: str | None = None
-        self.headers = Headers()
+        self.headers: Headers = Headers()
         self.state: State = "open"
         self.error: BaseException | None = None
-        self.began = 0.0
+        self.began: float = 0.0
         """The clock when the app was called, in seconds."""
 
-        self.ambient = False
+        self.ambient: bool = False
         """Whether the test has a Flask context pushed that the stream is kept from seeing."""
         self.view: Place | None = None
         self.streamed: bool | None = None
-        self.body_type = ""
+        self.body_type: str = ""
         """What the view handed over, by the name of its type."""
-        self.passthrough = False
+        self.passthrough: bool = False
         """Whether the view set ``direct_passthrough``."""
-        self.produced = 0
-        self.allowed = 0
+        self.produced: int = 0
+        self.allowed: int = 0
         """How many items may have been made by now: one for each chunk that was asked for."""
         self.early: EarlyRead | None = None
         self.exhausted_at: int | None = None
         """How many chunks had been handed over when the view's iterable was read out."""
         self.first_pull_produced: int | None = None
 
-        self.body = Body(keep_bytes)
+        self.body: Body = Body(keep_bytes)
         self.at: array[float] = array("d")
         self.waited: array[float] = array("d")
         self.lead: Changes[int] = Changes()
@@ -220,10 +220,10 @@ class Tape:
         self.contexts: Changes[tuple[bool, bool]] = Changes()
         """Whether this request's context, and one of this app, was active."""
 
-        self.templates = 0
+        self.templates: int = 0
         """How many templates were streamed."""
-        self.template_events = 0
-        self.template_pieces = 0
+        self.template_events: int = 0
+        self.template_pieces: int = 0
         self._events_before = 0
         self._pieces_before = 0
         self.events: Changes[int] = Changes()
@@ -232,9 +232,9 @@ class Tape:
         """Template events in a chunk, the empty ones too."""
 
         self.teardowns: list[Teardown] = []
-        self.closable = False
+        self.closable: bool = False
         """Whether what the view handed over has a ``close()``."""
-        self.view_closed = False
+        self.view_closed: bool = False
         """Whether that was called."""
         self.generator_unfinished: Callable[[], bool] | None = None
         """Tells of the view's generator, which is not held on to."""

@@ -15,6 +15,17 @@ import pytest
 from flask import Flask, Response, current_app, g, request, session, stream_with_context
 
 from pytest_flask_stream import StreamClient
+from pytest_flask_stream.opened import opened_in_test
+
+
+@pytest.fixture(autouse=True)
+def unreported():
+    """Keep the plugin from holding on to what a test drops: it would, until the test's report."""
+    token = opened_in_test.set([])
+    yield
+    opened_in_test.reset(token)
+    gc.collect()
+
 
 tenant = contextvars.ContextVar("tenant", default="nobody")
 in_the_app = contextvars.ContextVar("in_the_app", default="unset")

@@ -127,9 +127,30 @@ words = in_alphabet(
 )  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(random_cuts(words))
 def test_equals_the_steps_of_the_specification(chunks: list[bytes]) -> None:
+    assert decode(SSEDecoder(), chunks) == interpret(b"".join(chunks))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"data: a\n\n", b"data: b\n\n", b"data: c\n\n"],
+        [b"data: a\n\n", b"data: b", b"data: c\n\n", b"data: d\n\n"],
+        [b"data: a\n\n", b"data: b\n", b"data: c\n\n"],
+        [b"data: a\n\n", b"data: b\rdata: c\n\n"],
+        [b"data: a\n\n", b"data: \r\n\n"],
+        [b"data: a\n\n", b"data: b\n\nx\n\n"],
+        [b"data: a\r\r", b"\ndata: b\n\n"],
+        [b"data: a\n\n\xe2", b"data: b\n\n", b"data: c\n\n"],
+        [b"data: a\n\n", b"data: \xe2\x82\n\n", b"data: \xe2\x82\xac\n\n"],
+        [b"\xef\xbb\xbf", b"data: a\n\n"],
+        [b"id: 1\ndata: a\n\n", b"data: b\n\n"],
+        [b"event: e\n\n", b"data: b\n\n", b"retry: 5\n\n", b"data: c\n\n"],
+    ],
+)
+def test_a_chunk_that_looks_like_a_whole_block(chunks: list[bytes]) -> None:
     assert decode(SSEDecoder(), chunks) == interpret(b"".join(chunks))
 
 

@@ -63,7 +63,7 @@ anything = st.lists(
 
 
 @every_format
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(chunks=random_cuts(anything))
 def test_anything_is_decoded_or_refused_the_same_however_cut(
     make: Callable[[], Decoder[Any]], chunks: list[bytes]
@@ -217,7 +217,7 @@ class TestTheEnd:
 
 def test_a_batch_without_an_error_is_a_plain_list_iterator() -> None:
     decoder = NDJSONDecoder()
-    plain = type(iter([]))
+    plain: type = type(iter([]))
     kinds = [type(decoder.feed(chunk)) is plain for chunk in (b"1\n", b"x\n", b"2\n")]
     assert kinds == [True, False, True]
 

@@ -1,0 +1,129 @@
+"""What a typed suite may write; mypy accepts every line of it, and nothing here is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from typing_extensions import assert_type
+
+from pytest_flask_stream import (
+    ChunkRecord,
+    ChunksNotKept,
+    DecodeError,
+    EndlessStream,
+    MakeStreamClient,
+    StreamClient,
+    StreamClosed,
+    StreamedResponse,
+    StreamError,
+    StreamRecord,
+    StreamServerError,
+    StreamSettings,
+    StreamTimeout,
+    StreamTruncated,
+    Teardown,
+)
+
+
+def test_a_fixture_is_annotated_with_the_client(stream_client: StreamClient) -> None:
+    assert_type(stream_client.get("/"), StreamedResponse)
+    assert_type(stream_client.post("/", json={"a": 1}, headers={"A": "b"}), StreamedResponse)
+    assert_type(stream_client.open("/", method="PUT", data=b""), StreamedResponse)
+    assert_type(stream_client.get("/", follow_redirects=True).history[0].status_code, int)
+    assert_type(stream_client.streams, list[StreamedResponse])
+    assert_type(stream_client.flask_client, FlaskClient)
+    stream_client.timeout = None
+    stream_client.set_cookie("name", "value")
+    with stream_client.session_transaction() as session:
+        session["user"] = 1
+
+
+def test_the_factory_is_annotated_with_the_protocol(
+    make_stream_client: MakeStreamClient, app: Flask
+) -> None:
+    assert_type(make_stream_client(), StreamClient)
+    assert_type(make_stream_client(app), StreamClient)
+    assert_type(make_stream_client(app.test_client(), timeout=1, isolate=False), StreamClient)
+
+
+def test_settings_are_keywords(app: Flask) -> None:
+    settings: StreamSettings = {"timeout": 0.5, "max_chunks": 10, "keep_bytes": 0, "isolate": True}
+    with StreamClient(app, **settings) as client:
+        assert_type(client, StreamClient)
+    StreamClient(app, timeout=None)
+
+
+def test_a_stream_is_an_iterator_of_bytes(stream_client: StreamClient) -> None:
+    with stream_client.get("/") as stream:
+        assert_type(next(stream), bytes)
+        for chunk in stream:
+            assert_type(chunk, bytes)
+        chunks: Iterator[bytes] = stream
+        assert_type(b"".join(chunks), bytes)
+    assert_type(stream.take(2), list[bytes])
+    assert_type(stream.take_until("end"), list[bytes])
+    assert_type(stream.take_until(lambda chunk: chunk.endswith(b"\n")), list[bytes])
+    assert_type(stream.chunks, list[bytes])
+    assert_type(stream.read(), bytes)
+    assert_type(stream.read_text(), str)
+    assert_type(stream.produced, int)
+    assert_type(stream.delivered, int)
+    assert_type(stream.streamed, bool | None)
+    assert_type(stream.error, BaseException | None)
+    assert_type(stream.status_code, int)
+    assert_type(stream.headers["Content-Type"], str)
+    until: Callable[[], bool] = bool
+    stream.start(until)
+    stream.timeout = 2
+    assert stream.state == "closed"
+
+
+def test_claims_take_and_give_what_they_say(stream_client: StreamClient) -> None:
+    stream = stream_client.get("/")
+    stream.assert_streamed()
+    stream.assert_lazy(read_ahead=1)
+    stream.assert_chunk_count(2)
+    stream.assert_chunk_count(at_least=1, at_most=3)
+    stream.assert_chunks([b"bytes", "text"])
+    stream.assert_order(b"bytes", "text")
+    stream.assert_complete()
+    stream.assert_template_buffering(5)
+    stream.assert_request_context()
+    assert_type(stream.assert_context_error("app", after=1), RuntimeError)
+    assert_type(stream.assert_raises(KeyError, after=1, match="x"), KeyError)
+    assert_type(stream.assert_raises(OSError).errno, int | None)
+
+
+def test_the_record_is_read(stream_client: StreamClient) -> None:
+    record = stream_client.get("/").record
+    assert_type(record, StreamRecord)
+    assert_type(record.chunks, Sequence[ChunkRecord])
+    assert_type(record.chunks[0].size, int)
+    assert_type(record.chunks[0].waited, float)
+    assert_type(record.teardowns, list[Teardown])
+    assert_type(record.teardowns[0].delivered, int)
+    assert_type(record.transcript(times=False), str)
+
+
+def test_errors_are_caught_by_their_root_and_carry_their_evidence(
+    stream_client: StreamClient,
+) -> None:
+    root: type[StreamError]
+    for root in (
+        ChunksNotKept,
+        DecodeError,
+        EndlessStream,
+        StreamClosed,
+        StreamServerError,
+        StreamTimeout,
+        StreamTruncated,
+    ):
+        with pytest.raises(root):
+            stream_client.get("/").drain()
+    with pytest.raises(StreamTimeout) as caught:
+        stream_client.get("/").read()
+    assert_type(caught.value.waited, float)
+    assert_type(caught.value.stuck, str | None)
