@@ -407,5 +407,5 @@ def _debugger_is_active() -> bool:
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 
 
-watchdog = Watchdog()
+watchdog: Watchdog = Watchdog()
 """One for the process: there is one main thread, and one handler for a signal."""

@@ -32,7 +32,7 @@ from .first_pull import FirstPull
 from .frames import Place
 from .probes import ENVIRON_KEY, Probe, current_probe
 from .record import StreamRecord
-from .tape import State, Tape
+from .tape import Body, State, Tape
 
 if TYPE_CHECKING:  # there is no such module at run time
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

@@ -26,7 +26,7 @@ class FirstPull:
         self._lock = threading.Lock()
         self._done = False
         self._afterwards: Callable[[], None] | None = None
-        self.took = 0.0
+        self.took: float = 0.0
         self._thread = threading.Thread(
             target=context.run,
             args=(self._pull, iterator),

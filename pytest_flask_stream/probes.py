@@ -317,7 +317,7 @@ class Watch:
                     Template.generate = self._generate  # type: ignore[method-assign]
 
 
-watch = Watch()
+watch: Watch = Watch()
 """One for the process, as the signals and the class that it watches are."""
 
 

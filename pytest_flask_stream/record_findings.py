@@ -29,9 +29,9 @@ class Tally:
     """
 
     def __init__(self, cuts: Iterable[Cut]) -> None:
-        self.records = 0
-        self.split = 0
-        self.crowded = 0
+        self.records: int = 0
+        self.split: int = 0
+        self.crowded: int = 0
         self.first_split: tuple[int, Cut] | None = None
         self.first_crowd: Crowd | None = None
         self.unended: Cut | None = None

@@ -107,7 +107,7 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
     .. versionadded:: 0.1
     """
 
-    default_mimetype = None  # the response has the type that the app gave it, or none
+    default_mimetype: str | None = None  # the response has the type that the app gave it, or none
 
     request: Request
     """The request that was made."""

@@ -19,6 +19,13 @@ from pytest_flask_stream import StreamClient, StreamedResponse
 
 pytest_plugins = ["pytester"]
 
+with contextlib.suppress(ImportError):
+    from hypothesis import settings
+
+    # The same examples in every run, and none is late because the machine is busy.
+    settings.register_profile("pytest-flask-stream", derandomize=True, deadline=None)
+    settings.load_profile("pytest-flask-stream")
+
 _POOLS = ("asyncio", "ThreadPoolExecutor")  # threads that asgiref keeps for async views
 
 

@@ -56,7 +56,7 @@ class Piece:
         self._offset = offset
         self._before = before
         self._end = 0
-        self.text = ""
+        self.text: str = ""
         self.error: UnicodeError | None = None
 
     def place(self, index: int) -> Place:

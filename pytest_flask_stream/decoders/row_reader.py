@@ -69,7 +69,7 @@ class RowReader:
         self._dialect = dialect
         self._probe = _Probe(dialect)
         self._lines: list[str] = []  # of the unfinished row
-        self.begun = -1  # the line at which the unfinished row begins, numbered as in BadRow
+        self.begun: int = -1  # the line at which the unfinished row begins, numbered as in BadRow
 
     @property
     def unfinished(self) -> bool:
