@@ -51,6 +51,7 @@ def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         make(self, *args, **kwargs)
 
     monkeypatch.setattr(FlaskClient, "__init__", make_and_note)
+    monkeypatch.delenv("CI", raising=False)  # an inner pytest prints longer lines there
     before = _flask_contexts(), _signal_handler(), jinja2.Template.generate
     threads = _threads()
     yield
