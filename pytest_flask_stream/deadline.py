@@ -15,7 +15,8 @@ long call into C) the lateness is found when the pull returns.
 A signal that lands in a line of this package is let pass once, and comes again a moment later:
 the app has just returned then, or is just being entered, and what is raised between two lines of
 ours would reach the test. Only where it lands there twice in one pull is the app behind that line
-(an iterator that is written in C).
+(an iterator that is written in C). One that lands in a finalizer is let pass too, for up to a
+``timeout``: Python prints what is raised in there, and goes on.
 
 The thread is started with the first stream, polls while streams are open, and ends by itself soon
 after the last one was closed. It is a bare thread: a user's leak detector that compares
@@ -26,13 +27,14 @@ in place only while streams are open.
 from __future__ import annotations
 
 import _thread
+import gc
 import math
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter as clock
 from types import FrameType
 from typing import Any
@@ -48,6 +50,7 @@ _IDLE_POLLS = 4
 _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 _PACKAGE = __name__.partition(".")[0]
+_FINALIZING_MODULES = frozenset({"weakref", "_weakrefset"})
 _CALLERS_OF_THE_APP = {f"{_PACKAGE}.exchange", f"{_PACKAGE}.first_pull"}
 
 
@@ -313,6 +316,8 @@ class Watchdog:
         elif _is_ours(frame) and budget.spared != budget.begun:
             budget.spared = budget.begun
             budget.fired_at = 0.0
+        elif _is_in_finalizer(frame) and _lateness(budget) < budget.limit:
+            budget.fired_at = 0.0
         else:
             self._interrupt(budget, frame)
 
@@ -333,9 +338,7 @@ class Watchdog:
                 raise error
             return trace
 
-        for outer in iter_outward(frame):
-            if _module(outer) in _CALLERS_OF_THE_APP:
-                break
+        for outer in _iter_app(frame):
             if is_user_frame(outer):
                 outer.f_trace = trace
         if not self._tracing:
@@ -356,8 +359,11 @@ class Watchdog:
 
 
 def _is_late(budget: Budget) -> bool:
-    begun = budget.begun
-    return begun > 0.0 and budget.used + clock() - begun > budget.limit
+    return budget.begun > 0.0 and _lateness(budget) > 0.0
+
+
+def _lateness(budget: Budget) -> float:
+    return budget.used + clock() - budget.begun - budget.limit
 
 
 def _begun(budget: Budget) -> float:
@@ -368,6 +374,24 @@ def _is_ours(frame: FrameType | None) -> bool:
     return frame is not None and _module(frame).partition(".")[0] == _PACKAGE
 
 
+def _is_in_finalizer(frame: FrameType | None) -> bool:
+    """Tell whether the app is inside of something that Python lets raise nothing."""
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    for outer in _iter_app(frame):
+        code = outer.f_code
+        if code.co_name == "__del__" or code in callbacks or _module(outer) in _FINALIZING_MODULES:
+            return True
+    return False
+
+
+def _iter_app(frame: FrameType | None) -> Iterator[FrameType]:
+    """Walk outward from a frame as far as the app goes."""
+    for outer in iter_outward(frame):
+        if _module(outer) in _CALLERS_OF_THE_APP:
+            return
+        yield outer
+
+
 def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
@@ -375,9 +399,7 @@ def _module(frame: FrameType) -> str:
 def _stuck_place(frame: FrameType | None) -> Place | None:
     """Find the innermost line of the user in the app; without one, the innermost line at all."""
     innermost = None
-    for outer in iter_outward(frame):
-        if _module(outer) in _CALLERS_OF_THE_APP:
-            break
+    for outer in _iter_app(frame):
         code = outer.f_code
         line = outer.f_lineno or code.co_firstlineno  # none in some bytecode of Python 3.10
         place = Place(code.co_name, code.co_filename, line)

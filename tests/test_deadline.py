@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import select
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -813,6 +815,84 @@ def test_both_are_late_at_once(open_client):
     assert caught.value.waited < 3 * SHORT + LATE
     assert outer.state in ("timeout", "failed")
     assert inner.state in ("timeout", "failed")
+
+
+# Finalizers: what is raised in one is printed by Python, and lost
+
+
+class Dropped:
+    def __init__(self, finalize):
+        self.finalize = finalize
+
+    def __del__(self):
+        self.finalize()
+
+
+@pytest.mark.parametrize("how", ["__del__", "gc callback", "weakref callback"])
+def test_a_finalizer_is_not_interrupted_but_what_follows_it(open_client, how):
+    ended = []
+
+    def linger(phase="stop", info=None):
+        if phase == "start":
+            return
+        until = time.perf_counter() + 5 * SHORT
+        while time.perf_counter() < until:
+            pass
+        ended.append(how)
+
+    def view():
+        def generate():
+            yield "first"
+            if how == "__del__":
+                Dropped(linger)
+            elif how == "gc callback":
+                gc.callbacks.append(linger)
+                try:
+                    gc.collect()
+                finally:
+                    gc.callbacks.remove(linger)
+            else:
+                weakref.finalize(Flask("dropped"), linger)
+                gc.collect()  # an app is a cycle
+            stuck_in_sleep()
+
+        return generate()
+
+    app = Flask("finalizers")
+    app.add_url_rule("/", "view", view)
+    with open_client(app, timeout=4 * SHORT) as client:
+        stream = client.get("/")
+        with pytest.raises(StreamTimeout) as timeout:
+            stream.drain()
+    assert ended
+    assert "time.sleep(FOREVER)  # stuck" in str(timeout.value)
+
+
+def test_a_finalizer_that_never_ends_is_interrupted(open_client):
+    app = Flask("finalizers")
+
+    @app.get("/")
+    def view():
+        def generate():
+            yield "first"
+            Stuck()
+            yield "second"
+
+        class Stuck:
+            def __del__(self):
+                try:
+                    stuck_in_sleep()
+                except BaseException as error:
+                    interrupted.append(error)
+
+        return generate()
+
+    interrupted = []
+    with open_client(app, timeout=SHORT) as client:
+        stream = client.get("/")
+        with pytest.raises(StreamTimeout):
+            stream.drain()
+    assert len(interrupted) == 1
 
 
 # Races
