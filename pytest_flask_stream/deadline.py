@@ -168,6 +168,7 @@ class Watchdog:
         self._installed = False
         self._tracing = False
         self._traced_by: Any = None
+        self._collecting_in: int | None = None
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
@@ -288,6 +289,7 @@ class Watchdog:
         if self._installed or not _CAN_SIGNAL or not _in_main_thread():
             return
         self._previous = signal.signal(_SIGNAL or 0, self._handle)
+        gc.callbacks.append(self._note_collection)
         self._installed = True
 
     def _uninstall(self) -> None:
@@ -295,7 +297,11 @@ class Watchdog:
             return
         if self._handles():
             signal.signal(_SIGNAL or 0, self._previous or signal.SIG_DFL)
+        gc.callbacks.remove(self._note_collection)
         self._installed = False
+
+    def _note_collection(self, phase: str, _: object) -> None:
+        self._collecting_in = threading.get_ident() if phase == "start" else None
 
     def _handles(self) -> bool:
         """Tell whether the signal comes to us: an app may have put a handler of its own there."""
@@ -316,10 +322,14 @@ class Watchdog:
         elif _is_ours(frame) and budget.spared != budget.begun:
             budget.spared = budget.begun
             budget.fired_at = 0.0
-        elif _is_in_finalizer(frame) and _lateness(budget) < budget.limit:
+        elif self._is_finalizing(frame) and _lateness(budget) < budget.limit:
             budget.fired_at = 0.0
         else:
             self._interrupt(budget, frame)
+
+    def _is_finalizing(self, frame: FrameType | None) -> bool:
+        """Tell whether the app is inside of something that Python lets raise nothing."""
+        return self._collecting_in == threading.get_ident() or _is_in_finalizer(frame)
 
     def _interrupt(self, budget: Budget, frame: FrameType | None) -> None:
         error = Interrupted(budget)
@@ -375,7 +385,6 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 
 def _is_in_finalizer(frame: FrameType | None) -> bool:
-    """Tell whether the app is inside of something that Python lets raise nothing."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     for outer in _iter_app(frame):
         code = outer.f_code
