@@ -158,4 +158,20 @@ class StreamTruncated(StreamError):
 
 
 class StreamServerError(StreamError):
-    """No server could be started, or it did not answer as HTTP says."""
+    """No server could be started, or it did not answer as HTTP says.
+
+    ``reason`` says what went wrong, ``server`` is the name of the server, or ``None`` where it
+    has none.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        record: Transcript | None = None,
+        *,
+        server: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(f"{reason}\n  remedy:  {remedy}" if remedy else reason, record)
+        self.reason = reason
+        self.server = server
