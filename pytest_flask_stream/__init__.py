@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .errors import StreamServerError as StreamServerError
     from .errors import StreamTimeout as StreamTimeout
     from .errors import StreamTruncated as StreamTruncated
+    from .live.client import LiveStreamClient as LiveStreamClient
+    from .live.response import LiveStreamedResponse as LiveStreamedResponse
+    from .live.response import Wire as Wire
     from .plugin import MakeStreamClient as MakeStreamClient
     from .record import ChunkRecord as ChunkRecord
     from .record import StreamRecord as StreamRecord
@@ -35,6 +38,8 @@ _HOMES = {
     "ChunksNotKept": "errors",
     "DecodeError": "errors",
     "EndlessStream": "errors",
+    "LiveStreamClient": "live.client",
+    "LiveStreamedResponse": "live.response",
     "MakeStreamClient": "plugin",
     "Part": "decoders",
     "ServerSentEvent": "decoders",
@@ -49,6 +54,7 @@ _HOMES = {
     "StreamTruncated": "errors",
     "StreamedResponse": "stream",
     "Teardown": "tape",
+    "Wire": "live.response",
 }
 
 __all__ = [
@@ -56,6 +62,8 @@ __all__ = [
     "ChunksNotKept",
     "DecodeError",
     "EndlessStream",
+    "LiveStreamClient",
+    "LiveStreamedResponse",
     "MakeStreamClient",
     "Part",
     "ServerSentEvent",
@@ -70,6 +78,7 @@ __all__ = [
     "StreamTruncated",
     "StreamedResponse",
     "Teardown",
+    "Wire",
 ]
 __version__ = "0.1.0"
 

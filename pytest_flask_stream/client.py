@@ -7,8 +7,9 @@ client is open, the one in which Werkzeug calls the app; :mod:`.lazy` does that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TypedDict, cast
 
@@ -19,14 +20,15 @@ from werkzeug.datastructures import Authorization, Headers
 from werkzeug.test import Cookie, EnvironBuilder, TestResponse
 from werkzeug.wrappers import Request
 
-from .deadline import watchdog
+from .deadline import Budget, watchdog
 from .errors import StreamClosed
 from .exchange import Exchange
-from .lazy import LazyRun, Opening
+from .lazy import Hop, LazyRun, Opening
 from .opened import opened_in_test
 from .probes import watch
 from .settings import DEFAULTS, StreamSettings, check
 from .stream import StreamedResponse
+from .tape import Tape
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -78,6 +80,7 @@ class StreamClient:
     """The app's own client, which makes the requests."""
 
     _closed = True  # until there is something to close
+    _response_class: type[StreamedResponse] = StreamedResponse
 
     def __init__(self, app: Flask | FlaskClient, **settings: Unpack[StreamSettings]) -> None:
         __tracebackhide__ = True
@@ -86,7 +89,7 @@ class StreamClient:
         self._streams: list[StreamedResponse] = []
         # A thread that the test has started does not know of the test; its client does.
         self._opened_in_test = opened_in_test.get([])
-        self._failed: list[Exchange] = []
+        self._failed: list[Hop] = []
         self._shown_chunks: int | None = _SHOWN_CHUNKS
         LazyRun.put_on(self.flask_client)
         watch.acquire()
@@ -230,7 +233,7 @@ class StreamClient:
             )
         if self._closed:
             raise StreamClosed("the client is closed")
-        opening = Opening(self.flask_client, self._settings)
+        opening = Opening(self.flask_client, self._settings, self._exchange)
         try:
             with opening.making_requests():
                 response = getattr(self.flask_client, verb)(*args, **kwargs)
@@ -239,6 +242,12 @@ class StreamClient:
             for hop in opening.hops[-1:]:
                 opened_in_test.get(self._opened_in_test).append(hop.record)
         return self._opened(opening, response)
+
+    def _exchange(self, tape: Tape, budget: Budget, without: Collection[ContextVar[Any]]) -> Hop:
+        """Make what asks the app, for one request."""
+        return Exchange(
+            self.flask_client.application, tape, budget, isolate=self.isolate, without=without
+        )
 
     def _opened(self, opening: Opening, response: TestResponse) -> StreamedResponse:
         __tracebackhide__ = True
@@ -251,7 +260,7 @@ class StreamClient:
         exchange = opening.hops[-1]
         # Werkzeug closes what was sent with the request when the response is closed.
         exchange.call_on_close(response.close)
-        stream = StreamedResponse(
+        stream = self._response_class(
             exchange,
             response,
             loads=self.flask_client.application.json.loads,
@@ -333,18 +342,21 @@ class StreamClient:
 
 def _flask_client(app: object) -> FlaskClient:
     __tracebackhide__ = True
-    if isinstance(app, FlaskClient):
-        if not isinstance(app.application, Flask):
-            raise _no_flask_app(app.application)
-        return app
-    if isinstance(app, Flask):
-        return app.test_client()
-    raise _no_flask_app(app)
+    application = flask_app(app)
+    return app if isinstance(app, FlaskClient) else application.test_client()
 
 
-def _no_flask_app(app: object) -> TypeError:
-    return TypeError(
-        f"app must be a flask.Flask or a client made by app.test_client(), not {app!r:.80} of type"
-        f" {type(app).__name__}; a WSGI layer is put around the app with app.wsgi_app ="
-        " Layer(app.wsgi_app)"
+def flask_app(app: object) -> Flask:
+    """Give the app that a client is made for.
+
+    :raises TypeError: for what is neither an app nor a client of one.
+    """
+    __tracebackhide__ = True
+    application = app.application if isinstance(app, FlaskClient) else app
+    if isinstance(application, Flask):
+        return application
+    raise TypeError(
+        "app must be a flask.Flask or a client made by app.test_client(), not"
+        f" {application!r:.80} of type {type(application).__name__}; a WSGI layer is put around"
+        " the app with app.wsgi_app = Layer(app.wsgi_app)"
     )

@@ -14,31 +14,60 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from flask import Flask
 from flask.testing import FlaskClient
 
 from .context import flask_variables
 from .deadline import Budget
 from .errors import EndlessStream
-from .exchange import Exchange
 from .settings import StreamSettings
+from .stream import Producer
 from .tape import Tape
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
+class Hop(Producer, Protocol):
+    """One request to the app, in this process or over a socket."""
+
+    @property
+    def budget(self) -> Budget:
+        """The time that the app may keep the test waiting."""
+
+    @property
+    def header_list(self) -> list[tuple[str, str]]:
+        """The headers as the app gave them."""
+
+    def open(self, application: Flask, environ: WSGIEnvironment) -> None:
+        """Ask the app, and come back when it has called ``start_response``."""
+
+    def call_on_close(self, function: Callable[[], object]) -> None:
+        """Call a function when the stream was closed."""
+
+    def forget(self) -> None:
+        """Let go of the traceback of an app that raised."""
+
+
+MakeHop: TypeAlias = Callable[[Tape, Budget, Collection[ContextVar[Any]]], Hop]
+"""Makes one; the variables are those of the test that the app must not see."""
+
+
 class Opening:
     """One call of a client: the requests that it takes, more than one where it is redirected."""
 
-    def __init__(self, flask_client: FlaskClient, settings: StreamSettings) -> None:
+    def __init__(
+        self, flask_client: FlaskClient, settings: StreamSettings, make_hop: MakeHop
+    ) -> None:
         self.flask_client = flask_client
         self._settings = settings
-        self.hops: list[Exchange] = []
-        self.failed: list[Exchange] = []
+        self._make_hop = make_hop
+        self.hops: list[Hop] = []
+        self.failed: list[Hop] = []
         """Those whose app raised instead of answering."""
 
     @contextlib.contextmanager
@@ -67,13 +96,11 @@ class Opening:
             settings["keep_bytes"],
         )
         budget = self.hops[-1].budget if self.hops else Budget(settings["timeout"])
-        app = self.flask_client.application
-        isolate = settings["isolate"]
-        tape.ambient = isolate and _flask_context_is_pushed()
-        exchange = Exchange(app, tape, budget, isolate=isolate, without=[_opening])
+        tape.ambient = settings["isolate"] and _flask_context_is_pushed()
+        exchange = self._make_hop(tape, budget, [_opening])
         self.hops.append(exchange)
         try:
-            exchange.open(app, environ)
+            exchange.open(self.flask_client.application, environ)
         except BaseException:
             self.failed.append(exchange)
             raise
@@ -94,7 +121,7 @@ class _Unread:
     to requests of its own, such as one that fetches a token.
     """
 
-    def __init__(self, exchange: Exchange, max_chunks: int) -> None:
+    def __init__(self, exchange: Hop, max_chunks: int) -> None:
         self._exchange = exchange
         self._max_chunks = max_chunks
         self._looked_at = False

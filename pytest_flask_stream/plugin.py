@@ -7,7 +7,7 @@ does not use it. Nothing here is autouse.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 import pytest
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # nothing of Flask is imported before a fixture is used
     from typing_extensions import Unpack
 
     from .client import StreamClient
+    from .live.app_server import AppServer
+    from .live.client import LiveStreamClient
     from .record import StreamRecord
 
 MARKER = "flask_stream"
@@ -33,6 +35,7 @@ _INI_HELP = {
 }
 _REPORTED = 3
 _DEFAULT_SHOWN_CHUNKS = 3
+_SERVERS = ("werkzeug", "waitress")
 
 
 class MakeStreamClient(Protocol):
@@ -41,17 +44,39 @@ class MakeStreamClient(Protocol):
     .. versionadded:: 0.1
     """
 
+    @overload
     def __call__(
-        self, app: Flask | FlaskClient | None = None, **settings: Unpack[StreamSettings]
+        self,
+        app: Flask | FlaskClient | None = None,
+        *,
+        live: Literal[True],
+        **settings: Unpack[StreamSettings],
+    ) -> LiveStreamClient: ...
+    @overload
+    def __call__(
+        self,
+        app: Flask | FlaskClient | None = None,
+        *,
+        live: bool = False,
+        **settings: Unpack[StreamSettings],
+    ) -> StreamClient: ...
+    def __call__(
+        self,
+        app: Flask | FlaskClient | None = None,
+        *,
+        live: bool = False,
+        **settings: Unpack[StreamSettings],
     ) -> StreamClient:
         """Make a client that is closed after the test.
 
         :param app: A ``Flask`` or an existing ``FlaskClient``; ``None`` takes the ``app`` fixture.
+        :param live: Make a ``LiveStreamClient``, whose requests go over a socket to a real server.
         """
 
 
 _opened_key = pytest.StashKey["list[StreamRecord]"]()
 _settings_key = pytest.StashKey[StreamSettings]()
+_servers_key = pytest.StashKey["list[AppServer]"]()
 
 
 # Settings
@@ -60,6 +85,18 @@ _settings_key = pytest.StashKey[StreamSettings]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in _INI_HELP.items():
         parser.addini(_INI_PREFIX + name, f"pytest-flask-stream: {text}")
+    group = parser.getgroup("flask-stream", "pytest-flask-stream")
+    group.addoption(
+        "--flask-stream-live",
+        action="store_true",
+        help="run the tests that use stream_client over a socket, to a real server",
+    )
+    group.addoption(
+        "--flask-stream-server",
+        choices=_SERVERS,
+        default=_SERVERS[0],
+        help="the server of live mode (default: %(default)s)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -126,20 +163,27 @@ def make_stream_client(request: pytest.FixtureRequest) -> MakeStreamClient:
     clients: list[StreamClient] = []
 
     def make(
-        app: Flask | FlaskClient | None = None, **settings: Unpack[StreamSettings]
-    ) -> StreamClient:
+        app: Flask | FlaskClient | None = None,
+        *,
+        live: bool = False,
+        **settings: Unpack[StreamSettings],
+    ) -> Any:
         __tracebackhide__ = True
-        from .client import StreamClient
-
         wanted = cast("StreamSettings", {**inherited, **settings})
-        client = StreamClient(_app(request) if app is None else app, **wanted)
+        app = _app(request) if app is None else app
+        if live or config.getoption("flask_stream_live"):
+            client = _live_client(request.node, app, wanted)
+        else:
+            from .client import StreamClient
+
+            client = StreamClient(app, **wanted)
         client._shown_chunks = _shown_chunks(config)
         clients.append(client)
         # Now, not with this fixture: the app that was asked for just now is torn down after that.
         request.node.addfinalizer(lambda: _close(clients))
         return client
 
-    return make
+    return cast("MakeStreamClient", make)
 
 
 @pytest.fixture
@@ -147,6 +191,57 @@ def stream_client(make_stream_client: MakeStreamClient) -> StreamClient:
     """Give a ``StreamClient`` for the suite's ``app`` fixture, closed after the test."""
     __tracebackhide__ = True
     return make_stream_client()
+
+
+@pytest.fixture
+def live_stream_client(make_stream_client: MakeStreamClient) -> LiveStreamClient:
+    """Give a ``LiveStreamClient`` for the suite's ``app`` fixture, closed after the test.
+
+    The app answers on a real server, which ``--flask-stream-server`` picks.
+    """
+    __tracebackhide__ = True
+    return make_stream_client(live=True)
+
+
+@pytest.fixture
+def stream_server(request: pytest.FixtureRequest) -> AppServer:
+    """Give the running server behind ``live_stream_client``: ``.host``, ``.port``, ``.url``."""
+    __tracebackhide__ = True
+    return _server(request.node, _app(request))
+
+
+def _live_client(item: pytest.Item, app: Any, settings: StreamSettings) -> StreamClient:
+    __tracebackhide__ = True
+    from .live.client import LiveStreamClient, refuse_sharing, require_h11
+
+    require_h11()
+    refuse_sharing(settings, pytest.UsageError)
+    client = LiveStreamClient(app, server=_server(item, app), **settings)
+    client._misuse = pytest.UsageError
+    return client
+
+
+def _server(item: pytest.Item, app: Any) -> AppServer:
+    """Start a server for an app, or give the one that this test has already."""
+    __tracebackhide__ = True
+    from .client import flask_app
+    from .live.app_server import AppServer
+
+    application = flask_app(app)
+    servers = item.stash.setdefault(_servers_key, [])
+    for running in servers:
+        if running.app is application:
+            return running
+    server = AppServer(application, item.config.getoption("flask_stream_server"))
+    servers.append(server)
+    item.addfinalizer(lambda: _stop(servers, server))
+    return server
+
+
+def _stop(servers: list[AppServer], server: AppServer) -> None:
+    __tracebackhide__ = True
+    servers.remove(server)
+    server.stop()
 
 
 def _app(request: pytest.FixtureRequest) -> Any:

@@ -63,8 +63,9 @@ class Changes(Generic[T]):
     def note(self, index: int, value: T) -> None:
         """From ``index`` on the column has ``value``."""
         if not self._values or self._values[-1] != value:
-            self._starts.append(index)
+            # In this order: another thread may be reading.
             self._values.append(value)
+            self._starts.append(index)
 
     def __getitem__(self, index: int) -> T:
         return self._values[bisect_right(self._starts, index) - 1]
@@ -244,6 +245,21 @@ class Tape:
     def delivered(self) -> int:
         """How many chunks the app has handed over."""
         return len(self.at)
+
+    def note_chunk(
+        self, chunk: bytes, *, at: float, waited: float, contexts: tuple[bool, bool]
+    ) -> None:
+        """Write down one more chunk that the app has handed over; the clock in seconds.
+
+        Another thread may be reading: what counts the chunks is written last.
+        """
+        index = len(self.at)
+        self.lead.note(index, self.produced - index)
+        self.contexts.note(index, contexts)
+        self.note_events(index)
+        self.body.add(chunk)
+        self.waited.append(waited)
+        self.at.append(at)
 
     def forget_events(self) -> None:
         """Start counting template events anew: those until now are in no chunk."""

@@ -80,7 +80,7 @@ def shown_error(error: BaseException, tape: Tape, *, times: bool = True) -> str:
 
 def _lines(tape: Tape, *, times: bool, limit: int | None) -> Iterator[str]:
     yield _head(tape)
-    count = len(tape.body)
+    count = tape.delivered
     skipped = range(0) if limit is None else range(limit, count - limit)
     for index in range(count):
         if index not in skipped:

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from pytest_flask_stream import StreamClient, StreamedResponse
+from pytest_flask_stream import LiveStreamClient, StreamClient, StreamedResponse
 
 pytest_plugins = ["pytester"]
 
@@ -27,6 +27,34 @@ with contextlib.suppress(ImportError):
     settings.load_profile("pytest-flask-stream")
 
 _POOLS = ("asyncio", "ThreadPoolExecutor")  # threads that asgiref keeps for async views
+
+
+IN_PROCESS = "in-process"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--producer",
+        choices=(IN_PROCESS, "werkzeug", "waitress"),
+        default=IN_PROCESS,
+        help="who answers the requests of the tests of the contract",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "in_process(reason): holds only where the test itself is the server"
+    )
+
+
+@pytest.fixture
+def producer(request: pytest.FixtureRequest) -> str:
+    """Name who answers: this process itself, or a real server in it."""
+    name: str = request.config.getoption("--producer")
+    only = request.node.get_closest_marker("in_process")
+    if only is not None and name != IN_PROCESS:
+        pytest.skip(only.args[0])
+    return name
 
 
 def _flask_contexts() -> tuple[bool, bool]:
@@ -64,11 +92,15 @@ def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def open_client() -> Iterator[Callable[..., StreamClient]]:
+def open_client(producer: str) -> Iterator[Callable[..., StreamClient]]:
     """Make stream clients by hand; each is closed after the test."""
     with contextlib.ExitStack() as clients:
 
         def open_client(app: object, **settings: Any) -> StreamClient:
+            if os.environ.get("PRODUCER"):
+                return clients.enter_context(
+                    LiveStreamClient(app, server=os.environ["PRODUCER"], **settings)
+                )
             return clients.enter_context(StreamClient(app, **settings))
 
         yield open_client

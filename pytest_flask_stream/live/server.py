@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pytest_flask_stream.errors import StreamServerError
+
 from .running import RunningServer
 
 if TYPE_CHECKING:  # there is no such module at run time

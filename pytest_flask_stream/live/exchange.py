@@ -1,0 +1,359 @@
+"""The test's side of one request over a socket: what gives a live response its chunks.
+
+Two threads have a part in a live stream. The server's calls the app and writes the tape, in
+:mod:`.served`; the test's reads the wire, here. The wire tells that a body has ended, and not why:
+so at every end, after the server has closed what the app gave, the server's side is asked whether
+the app has raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from time import perf_counter as clock
+from typing import TYPE_CHECKING, NoReturn
+
+from flask import Flask
+
+from pytest_flask_stream.deadline import Budget, watchdog
+from pytest_flask_stream.errors import (
+    StreamClosed,
+    StreamError,
+    StreamServerError,
+    StreamTimeout,
+    StreamTruncated,
+)
+from pytest_flask_stream.record import StreamRecord
+from pytest_flask_stream.refusals import never_started
+from pytest_flask_stream.tape import Body, State, Tape
+
+from .connection import Connections
+from .facts import WireFacts
+from .request import wire_request
+from .served import Served
+from .wire import WireExchange
+from .wire_reader import BadWire, End, Frame
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_LOOK_EVERY = 0.001
+_UNNOTICED = "a generator that does not yield does not notice that its client has left"
+
+
+class LiveExchange:
+    """A request that was made to the app over a socket, and the response on that socket."""
+
+    def __init__(self, app: Flask, tape: Tape, budget: Budget, connections: Connections) -> None:
+        self.tape = tape
+        self.budget = budget
+        self.body: Body = Body(tape.body.keep_bytes)
+        """What arrived."""
+        self.facts: WireFacts = WireFacts()
+        """How it arrived."""
+        self._connections = connections
+        self._served = Served(app, tape)
+        self._wire: WireExchange | None = None
+        self._begun = 0.0
+        self._on_close: list[Callable[[], object]] = []
+
+    @property
+    def record(self) -> StreamRecord:
+        """What the app handed to the server."""
+        return self._served.record
+
+    # Opening
+
+    def open(self, application: Flask, environ: WSGIEnvironment) -> None:
+        """Send the request, and wait until the app has called ``start_response``."""
+        __tracebackhide__ = True
+        request = wire_request(environ)
+        wire = WireExchange(request)
+        self.facts = wire.facts
+        try:
+            with self._spending():
+                connection = self._connections.take(self.budget.left)
+                self._served = Served(
+                    application, self.tape, carried=request.carried, tell=connection.wake
+                )
+                self._wire = wire
+                self._connections.server.expect(connection.port, self._served)
+                self.tape.began = clock()
+                wire.send(connection)
+                self._wait_for_answer(wire)
+        except BaseException as error:
+            self._fail_to_open(error)
+            raise
+
+    def _wait_for_answer(self, wire: WireExchange) -> None:
+        __tracebackhide__ = True
+        served = self._served
+        while not (served.started or served.closed.is_set() or wire.end is not None):
+            if wire.head is not None and not served.called:
+                break
+            if wire.head is not None or self._event(wire) is None:
+                self._receive(wire, "opening")
+        if served.started:
+            return
+        if served.error is not None:
+            raise served.error
+        if served.called:
+            raise never_started(self.record, chunk=bool(self.tape.delivered))
+        self._take_the_answer_of_the_server(wire)
+
+    def _take_the_answer_of_the_server(self, wire: WireExchange) -> None:
+        """The server has refused the request, or a fake one has no app behind it."""
+        __tracebackhide__ = True
+        if wire.head is None:
+            raise StreamServerError(
+                "the server closed the connection without an answer",
+                self.record,
+                remedy="see what it has logged, in the captured log of this test",
+            )
+        self.tape.status = wire.head.status
+        self.tape.headers.extend(wire.head.headers)
+
+    def _fail_to_open(self, error: BaseException) -> None:
+        if self.tape.state == "open":
+            self._finish("failed", error)
+
+    @property
+    def header_list(self) -> list[tuple[str, str]]:
+        """The headers as the app gave them."""
+        return list(self.tape.headers)
+
+    def forget(self) -> None:
+        """Let go of the traceback of an app that raised."""
+        self._served.forget()
+
+    def call_on_close(self, function: Callable[[], object]) -> None:
+        """Call a function when the stream was closed."""
+        self._on_close.append(function)
+
+    # Reading
+
+    def next_chunk(self) -> bytes:
+        """Give the next frame, or raise what ended the stream."""
+        __tracebackhide__ = True
+        wire = self._wire
+        if self.tape.state != "open" or wire is None:
+            return self._nothing_more()
+        with self._spending():
+            while True:
+                event = self._event(wire)
+                if event is None:
+                    self._receive(wire, "pull")
+                elif type(event) is End:
+                    self._ended(event)
+                elif type(event) is Frame and not self._is_an_error_page():
+                    self.body.add(event.data)
+                    return event.data
+
+    def _is_an_error_page(self) -> bool:
+        """Tell whether what arrives is the server's, instead of a body that failed at once."""
+        return self._served.error is not None and not self.tape.body.size
+
+    def pull(self, count: int) -> None:
+        """Read at most ``count`` frames; nothing once the stream has ended."""
+        __tracebackhide__ = True
+        if self.tape.state == "open":
+            for _ in self._frames(count):
+                pass
+
+    def take(self, count: int) -> list[bytes]:
+        """Read at most ``count`` frames, and give them."""
+        __tracebackhide__ = True
+        if self.tape.state in ("exhausted", "failed"):
+            return []
+        return list(self._frames(count))
+
+    def _frames(self, count: int) -> Iterator[bytes]:
+        __tracebackhide__ = True
+        for _ in range(count):
+            try:
+                chunk = self.next_chunk()
+            except StopIteration:
+                return
+            yield chunk
+
+    def start(self, until: Callable[[], bool] | None) -> None:
+        """Wait until something is true: a server begins the first pull by itself."""
+        __tracebackhide__ = True
+        if len(self.body) or self.tape.state != "open":
+            raise ValueError(
+                f"start() begins the first pull, and this stream is {self.tape.state} after"
+                f" {len(self.body)} chunks: call it before anything is read"
+            )
+        pause = threading.Event()
+        with self._spending():
+            while until is not None and not until() and self._served.error is None:
+                self._patience("pull", "start(until=…) never became true")
+                pause.wait(_LOOK_EVERY)  # nobody tells when a condition becomes true
+        if self._served.error is not None and until is not None and not until():
+            self.next_chunk()  # raises what the app raised
+
+    def _event(self, wire: WireExchange) -> object:
+        __tracebackhide__ = True
+        try:
+            return wire.event()
+        except BadWire as error:
+            self._refuse(error)
+
+    def _receive(self, wire: WireExchange, activity: str) -> None:
+        __tracebackhide__ = True
+        try:
+            wire.receive(self._patience(activity))
+        except BadWire as error:
+            self._refuse(error)
+
+    def _refuse(self, bad: BadWire) -> NoReturn:
+        __tracebackhide__ = True
+        error = StreamServerError(
+            f"what came over the wire is no HTTP response: {bad}",
+            self.record,
+            remedy="see what answers there: this package's own servers send no such thing",
+        )
+        self._finish("failed", error)
+        raise error from bad
+
+    # Waiting
+
+    @contextlib.contextmanager
+    def _spending(self) -> Iterator[None]:
+        """Count the time of a ``with`` block."""
+        __tracebackhide__ = True
+        if self._begun:
+            raise ValueError("somebody else is reading")
+        self._begun = clock()
+        try:
+            yield
+        finally:
+            self.budget.used += clock() - self._begun
+            self._begun = 0.0
+
+    def _patience(self, activity: str, note: str | None = None) -> float | None:
+        """Give how many seconds there are left; raise where there are none."""
+        __tracebackhide__ = True
+        budget = self.budget
+        if not budget.timeout:
+            return None
+        waited = budget.used + clock() - self._begun
+        if waited >= budget.timeout:
+            if not watchdog.debugging:
+                self._give_up(activity, waited, note)
+            budget.used, self._begun = 0.0, clock()
+            return budget.timeout
+        return budget.timeout - waited
+
+    def _give_up(self, activity: str, waited: float, note: str | None) -> NoReturn:
+        __tracebackhide__ = True
+        place, stack = self._served.whereabouts()
+        if stack:
+            self._connections.server.known_to_be_stuck(self._served.thread)
+            where = "\n           ".join(["the server's thread is in", *map(str, stack)])
+            note = where if note is None else f"{note}; {where}"
+        self._finish("timeout", None)
+        error = self.tape.error = StreamTimeout(
+            activity,
+            self.budget.timeout or 0.0,
+            waited,
+            stuck=None if place is None else str(place),
+            note=note,
+            record=self.record,
+        )
+        raise error
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is waiting for a chunk at this moment."""
+        return self._begun > 0.0
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the app may keep the test waiting, or ``None``."""
+        return self.budget.timeout
+
+    def set_timeout(self, timeout: float | None) -> None:
+        """Change the timeout."""
+        self.budget.set_timeout(timeout)
+
+    # Ending
+
+    def close(self) -> None:
+        """Leave with a FIN; see :meth:`disconnect`."""
+        __tracebackhide__ = True
+        self.disconnect()
+
+    def disconnect(self, *, reset: bool = False) -> None:
+        """Close the socket, and wait until the server has closed what the app gave."""
+        __tracebackhide__ = True
+        if self.tape.state != "open" or self._wire is None:
+            return
+        if self.busy:
+            raise StreamError(
+                "the stream cannot be closed while it is being read in another thread\n"
+                "  remedy:  close it from where it is read",
+                self.record,
+            )
+        with self._spending():
+            self._wire.leave(reset=reset)
+            self._wait_for_close(_UNNOTICED)
+        served = self._served
+        error = served.error or served.closing_error
+        self._finish("failed" if served.error is not None else "closed", error)
+        if error is not None:
+            raise error
+
+    def _ended(self, end: End) -> NoReturn:
+        """The response has come to an end on the wire: see what the app has to say of it."""
+        __tracebackhide__ = True
+        self._wait_for_close()
+        served = self._served
+        error = served.error or served.closing_error
+        if error is None and end.how == "truncated":
+            error = self._truncated(end)
+        if error is None:
+            self._finish("exhausted", None)
+            raise StopIteration
+        self._finish("failed", error)
+        raise error
+
+    def _truncated(self, end: End) -> StreamTruncated:
+        detail = f"{len(self.body)} chunks came whole"
+        if end.partial:
+            detail += f", and {len(end.partial)} bytes of another"
+        return StreamTruncated(self.facts.end or "truncated", detail, self.record)
+
+    def _wait_for_close(self, note: str | None = None) -> None:
+        __tracebackhide__ = True
+        served = self._served
+        # A server may send the end before it closes, and a request may never have got to the app.
+        while served.called and not served.closed.wait(self._patience("closing", note)):
+            pass
+
+    def _finish(self, state: State, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        self.tape.state, self.tape.error = state, error
+        wire = self._wire
+        if not self._served.called:
+            self._connections.server.expect_no_more(self._served)
+        if wire is not None:
+            connection = wire.take_connection() if state == "exhausted" else None
+            if connection is not None:
+                self._connections.give_back(connection)
+            wire.leave(reset=state == "timeout")
+        for function in self._on_close:
+            function()
+
+    def context_left(self) -> str | None:
+        """Name the Flask context that the app has left where it ran, if one is."""
+        return self._served.context_left()
+
+    def _nothing_more(self) -> bytes:
+        __tracebackhide__ = True
+        if self.tape.state == "closed":
+            raise StreamClosed("the client has disconnected", self.record)
+        if self.tape.state == "timeout":
+            raise StreamClosed("the stream ended in a timeout", self.record)
+        raise StopIteration

@@ -1,0 +1,250 @@
+"""The server's side of one request: the app is called in the server's thread, and watched there.
+
+What the server gets is what the app gave, item for item; the tape is written on the way. The app
+runs in a Context of its own, as empty as that of a server's thread, and stays there for the call,
+every pull and the close. It is kept: what the request leaves behind can be looked at afterwards,
+from the test's thread, where the server's thread may be gone by then.
+
+The test's thread reads what stands here while the server's thread writes it. So every flag is
+written once, after what it tells of, and ``tell`` is called after that.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context
+from time import perf_counter as clock
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pytest_flask_stream.context import flask_variables
+from pytest_flask_stream.frames import (
+    Place,
+    iter_outward,
+    nearest_user_place,
+    package_of,
+    stack_of_thread,
+)
+from pytest_flask_stream.probes import ENVIRON_KEY, Probe, current_probe
+from pytest_flask_stream.record import StreamRecord
+from pytest_flask_stream.refusals import no_iterable, not_bytes, started_twice
+from pytest_flask_stream.tape import Tape
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Served:
+    """One request, as the server has the app answer it."""
+
+    def __init__(
+        self,
+        app: Flask,
+        tape: Tape,
+        *,
+        carried: dict[str, Any] | None = None,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tape = tape
+        self.probe: Probe = Probe(app, tape)
+        self.record: StreamRecord = StreamRecord(tape)
+        self.called: bool = False
+        """Whether the app was called."""
+        self.started: bool = False
+        """Whether it has called ``start_response``."""
+        self.closed: threading.Event = threading.Event()
+        """Set when the server is done with it: has closed what the app gave, or got nothing."""
+        self.error: BaseException | None = None
+        """What the app has raised when it was called or pulled."""
+        self.closing_error: BaseException | None = None
+        """What closing has raised."""
+        self.thread: threading.Thread | None = None
+        """The server's thread that the app runs in."""
+        self._application: WSGIApplication = app
+        self._carried = carried or {}
+        self._tell = tell
+        self._context = Context()
+        self._traceback: TracebackType | None = None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Call the app in the server's place."""
+        self.thread = threading.current_thread()
+        environ.update(self._carried)
+        environ[ENVIRON_KEY] = self.probe
+        self.called = True
+        try:
+            self._context.run(current_probe.set, self.probe)
+            iterable = self._context.run(self._call, environ, start_response)
+        except BaseException as error:
+            self._fail(error)
+            self._end()
+            raise
+        return handed_on(iterable, self)
+
+    def _call(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        iterable = self._application(environ, self._watched(start_response))
+        if not hasattr(iterable, "__iter__"):
+            raise no_iterable(iterable)
+        return iterable
+
+    def _watched(self, start_response: StartResponse) -> StartResponse:
+        def started(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+        ) -> Callable[[bytes], object]:
+            tape = self.tape
+            if exc_info is None and tape.status is not None:
+                raise started_twice(self.record, tape.status, status)
+            write = start_response(status, headers, exc_info)
+            tape.status = status
+            tape.headers.clear()
+            tape.headers.extend(headers)
+            self.started = True
+            self._tell()
+
+            def write_and_note(chunk: bytes) -> None:
+                self.about_to_pull()
+                self.note(chunk, clock())
+                write(chunk)
+
+            return write_and_note
+
+        return started
+
+    # What the server pulls
+
+    def about_to_pull(self) -> None:
+        """Write down that the server asks for one more chunk."""
+        tape = self.tape
+        tape.allowed = tape.delivered + 1
+        if tape.first_pull_produced is None:
+            tape.first_pull_produced = tape.produced
+
+    def pull(self, pull: Callable[[], bytes]) -> bytes:
+        """Pull one chunk in the app's Context, and write down what is seen."""
+        self.about_to_pull()
+        begun = clock()
+        try:
+            chunk = self._checked(self._context.run(pull))
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise
+        self.note(chunk, begun)
+        return chunk
+
+    def _checked(self, chunk: object) -> bytes:
+        if not isinstance(chunk, bytes):
+            raise not_bytes(self.tape, chunk)
+        return chunk
+
+    def note(self, chunk: bytes, begun: float) -> None:
+        """Write one chunk down that was asked for at ``begun``."""
+        now = clock()
+        context, variables = self._context, flask_variables()
+        flags = self.probe.flags(context.get(variables.request), context.get(variables.app))
+        self.tape.note_chunk(chunk, at=now, waited=now - begun, contexts=flags)
+
+    def close(self, iterable: Iterable[bytes]) -> None:
+        """Close what the app gave, in its Context."""
+        try:
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                self._context.run(close)
+        except BaseException as error:
+            self.closing_error = error
+            raise
+        finally:
+            self._end()
+
+    def _fail(self, error: BaseException) -> None:
+        self._traceback = error.__traceback__
+        self.error = error
+        self._tell()
+
+    def _end(self) -> None:
+        self.closed.set()
+        self._tell()
+
+    # Afterwards
+
+    def context_left(self) -> str | None:
+        """Name the Flask context that is left in the app's Context, if one is."""
+        for kind, variable in zip(("request", "app"), flask_variables(), strict=True):
+            if self._context.get(variable) is not None:
+                return kind
+        return None
+
+    def whereabouts(self) -> tuple[Place | None, list[Place]]:
+        """Give the user's line that the server's thread is in, and the app's lines that led there.
+
+        The innermost comes last; there is none where the thread is not with this request.
+        """
+        ident = None if self.thread is None or self.closed.is_set() else self.thread.ident
+        frame = None if ident is None else stack_of_thread(ident)
+        return nearest_user_place(frame), _stack_of_the_app(frame)
+
+    def forget(self) -> None:
+        """Let go of the traceback of an app that raised, in the Context that it belongs to."""
+        if self.closed.is_set():
+            self._context.run(traceback.clear_frames, self._traceback)
+            self._traceback = None
+
+
+def _stack_of_the_app(frame: FrameType | None) -> list[Place]:
+    stack = []
+    for outer in iter_outward(frame):
+        if outer.f_code.co_filename == __file__:
+            break
+        if package_of(outer) != _PACKAGE:
+            stack.append(Place(outer.f_code.co_name, outer.f_code.co_filename, outer.f_lineno or 0))
+    return stack[::-1]
+
+
+def handed_on(iterable: Iterable[bytes], served: Served) -> Iterable[bytes]:
+    """Give the server what the app gave, watched; it has a length where that has one."""
+    # A server sends a Content-Length of its own for a list of one chunk.
+    kind = _HandedOnSequence if hasattr(type(iterable), "__len__") else _HandedOn
+    return kind(iterable, served)
+
+
+class _HandedOn:
+    """What the server iterates and closes."""
+
+    def __init__(self, iterable: Iterable[bytes], served: Served) -> None:
+        self._iterable = iterable
+        self._served = served
+        self._pull: Callable[[], bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        pull = self._pull
+        if pull is None:
+            pull = self._pull = self._begin()
+        return self._served.pull(pull)
+
+    def _begin(self) -> Callable[[], bytes]:
+        items: list[Iterator[bytes]] = []
+
+        def first() -> bytes:
+            # An iterable may already run code of the app's when it is asked for its iterator.
+            if not items:
+                items.append(iter(self._iterable))
+            return next(items[0])
+
+        return first
+
+    def close(self) -> None:
+        self._served.close(self._iterable)
+
+
+class _HandedOnSequence(_HandedOn):
+    def __len__(self) -> int:
+        return len(self._iterable)  # type: ignore[arg-type]
