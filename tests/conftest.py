@@ -97,11 +97,9 @@ def open_client(producer: str) -> Iterator[Callable[..., StreamClient]]:
     with contextlib.ExitStack() as clients:
 
         def open_client(app: object, **settings: Any) -> StreamClient:
-            if os.environ.get("PRODUCER"):
-                return clients.enter_context(
-                    LiveStreamClient(app, server=os.environ["PRODUCER"], **settings)
-                )
-            return clients.enter_context(StreamClient(app, **settings))
+            if producer == IN_PROCESS:
+                return clients.enter_context(StreamClient(app, **settings))
+            return clients.enter_context(LiveStreamClient(app, server=producer, **settings))
 
         yield open_client
 
