@@ -73,7 +73,7 @@ class LiveExchange:
         self.facts = wire.facts
         try:
             with self._spending():
-                connection = self._connections.take(self.budget.left)
+                connection = self._connections.take(self._patience("opening"))
                 self._served = Served(
                     application, self.tape, carried=request.carried, tell=connection.wake
                 )
