@@ -249,10 +249,12 @@ class LiveExchange:
     def _give_up(self, activity: str, waited: float, note: str | None) -> NoReturn:
         __tracebackhide__ = True
         place, stack = self._served.whereabouts()
+        self._connections.server.known_to_be_stuck(self._served.thread)
         if stack:
-            self._connections.server.known_to_be_stuck(self._served.thread)
             where = "\n           ".join(["the server's thread is in", *map(str, stack)])
             note = where if note is None else f"{note}; {where}"
+        elif note == _UNNOTICED:
+            note = "the server has not noticed yet that its client has left"
         self._finish("timeout", None)
         error = self.tape.error = StreamTimeout(
             activity,

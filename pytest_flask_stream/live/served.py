@@ -183,7 +183,7 @@ class Served:
     def whereabouts(self) -> tuple[Place | None, list[Place]]:
         """Give the user's line that the server's thread is in, and the app's lines that led there.
 
-        The innermost comes last; there is none where the thread is not with this request.
+        The innermost comes last; there is none where the thread is not in the app.
         """
         ident = None if self.thread is None or self.closed.is_set() else self.thread.ident
         frame = None if ident is None else stack_of_thread(ident)
@@ -197,13 +197,13 @@ class Served:
 
 
 def _stack_of_the_app(frame: FrameType | None) -> list[Place]:
-    stack = []
+    stack: list[Place] = []
     for outer in iter_outward(frame):
         if outer.f_code.co_filename == __file__:
-            break
+            return stack[::-1]
         if package_of(outer) != _PACKAGE:
             stack.append(Place(outer.f_code.co_name, outer.f_code.co_filename, outer.f_lineno or 0))
-    return stack[::-1]
+    return []  # the server's thread is sending, or waiting, and not in the app
 
 
 def handed_on(iterable: Iterable[bytes], served: Served) -> Iterable[bytes]:
