@@ -40,10 +40,10 @@ MAX_INTERIM = 100
 _CRLF = b"\r\n"
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 # A chunk size, and extensions that nobody reads (RFC 9112, section 7.1), in a line that ends soon.
-_SIZE = rb"([0-9A-Fa-f]{1,20})[ \t]{0,20}(?:;[\t\x20-\x7e\x80-\xff]{0,4000})?"
+_SIZE = rb"([0-9A-Fa-f]{1,20})[ \t]{0,20}(?:;[\t\x20-\x7e\x80-\xff]{0,1000})?"
 _SIZE_LINE = re.compile(_SIZE + rb"\r\n")
 _BEGINNING_OF_SIZE_LINE = re.compile(rb"(?:" + _SIZE + rb"\r?)?")
-_LONGEST_SIZE_LINE = 20 + 20 + 1 + 4000 + 2
+_LONGEST_SIZE_LINE = 20 + 20 + 1 + 1000 + 2
 
 
 class WireReader:
