@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pytest_flask_stream.errors import StreamServerError
@@ -28,9 +27,14 @@ def start_server(name: str, application: WSGIApplication) -> RunningServer:
     """
     if name not in SERVERS:
         raise ValueError(f"unknown server {name!r}; it is one of {', '.join(map(repr, SERVERS))}")
-    server_class = _server_class(name)
     try:
-        return server_class(application)
+        return _server_class(name)(application)
+    except ImportError as error:
+        raise StreamServerError(
+            f"no server could be started: {name} is not installed",
+            server=name,
+            remedy=f"pip install 'pytest-flask-stream[{name}]', or use the server 'werkzeug'",
+        ) from error
     except (OSError, RuntimeError, SystemExit) as error:  # RuntimeError: no more threads
         raise StreamServerError(
             f"no server could be started: {name}: {error}",
@@ -41,17 +45,9 @@ def start_server(name: str, application: WSGIApplication) -> RunningServer:
 
 def _server_class(name: str) -> Callable[[WSGIApplication], RunningServer]:
     if name == "werkzeug":
-        from .werkzeug_server import WerkzeugServer  # noqa: PLC0415 - needs Werkzeug
+        from .werkzeug_server import WerkzeugServer  # noqa: PLC0415 - costs its import
 
         return WerkzeugServer
-    try:
-        import_module("waitress")
-    except ImportError as error:
-        raise StreamServerError(
-            "no server could be started: waitress is not installed",
-            server=name,
-            remedy="pip install 'pytest-flask-stream[waitress]', or use the server 'werkzeug'",
-        ) from error
-    from .waitress_server import WaitressServer  # noqa: PLC0415 - is optional
+    from .waitress_server import WaitressServer  # noqa: PLC0415 - as above
 
     return WaitressServer

@@ -69,31 +69,28 @@ class WaitressServer(RunningServer):
     name = "waitress"
 
     def __init__(self, application: WSGIApplication) -> None:
+        create_server = import_module("waitress").create_server
         listener = socket.create_server((HOST, 0), backlog=BACKLOG)
         super().__init__(listener.getsockname()[1])
         self._lock = threading.Lock()
         self._closed = False
         self._map: dict[int, object] = {}
         try:
-            self._server = self._make_server(application, listener)
+            self._server: _Server = create_server(
+                application,
+                map=self._map,
+                sockets=[listener],
+                threads=0,
+                connection_limit=_CONNECTIONS,
+            )
         except BaseException:
             listener.close()
             raise
+        self._server.logger = log
+        self._server.channel_class = _with_our_log(self._server.channel_class)
+        self._server.task_dispatcher = _ThreadPerRequest(self._requests)
+        self._server.pull_trigger = self._pull_trigger
         self._start()
-
-    def _make_server(self, application: WSGIApplication, listener: socket.socket) -> _Server:
-        server: _Server = import_module("waitress").create_server(
-            application,
-            map=self._map,
-            sockets=[listener],
-            threads=0,
-            connection_limit=_CONNECTIONS,
-        )
-        server.logger = log
-        server.channel_class = _with_our_log(server.channel_class)
-        server.task_dispatcher = _ThreadPerRequest(self._requests)
-        server.pull_trigger = self._pull_trigger
-        return server
 
     def _serve(self) -> None:
         try:
