@@ -79,7 +79,7 @@ class WerkzeugServer(RunningServer):
 
 
 class _Handler(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"  # here, or make_server() sets it for all of this process
+    protocol_version = "HTTP/1.1"  # said here, as make_server() sets it on a class without it
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -192,6 +192,29 @@ def test_a_server_without_a_thread_is_told_and_leaves_no_socket(
     assert open_files() == before
 
 
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="needs /dev/fd")
+@pytest.mark.parametrize(
+    ("name", "maker", "error"),
+    [
+        ("werkzeug", "pytest_flask_stream.live.werkzeug_server.make_server", SystemExit(1)),
+        ("waitress", "waitress.create_server", OSError(24, "Too many open files")),
+    ],
+)
+def test_a_server_that_gives_up_is_told_and_leaves_no_socket(
+    name: str, maker: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: object, **__: object) -> None:
+        raise error
+
+    start_server(name, Flask(__name__)).stop(GRACE)  # what is imported and opened but once
+    before = open_files()
+    monkeypatch.setattr(maker, give_up)
+    with pytest.raises(StreamServerError) as caught:
+        start_server(name, Flask(__name__))
+    assert caught.value.reason == f"no server could be started: {name}: {error}"
+    assert open_files() == before
+
+
 # Serving
 
 
@@ -336,6 +359,20 @@ def test_requests_are_logged(
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("pytest_flask_stream.live", "INFO")
     assert re.match(r"'GET /(\?q=1)? HTTP/1.1' 200", record.getMessage())
+
+
+def test_what_waitress_says_of_itself_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_flask_stream.live.waitress_server._CONNECTIONS", 3)
+    server = start_server("waitress", _length_known)
+    try:
+        with RawClient(server) as client:  # the third, beside two that the server needs
+            client.get().read_head()
+    finally:
+        server.stop(GRACE)
+    assert "reached the connection limit" in caplog.text
+    assert {record.name for record in caplog.records} == {"pytest_flask_stream.live"}
 
 
 def test_a_body_of_10_mib_arrives(start: Callable[..., RunningServer]) -> None:
@@ -579,6 +616,30 @@ def test_a_forked_child_leaves_the_server_alone(
     with RawClient(server) as client:
         client.get().read_head()
         assert client.read_frames() == [b"hello", b"world"]
+
+
+def test_a_thread_that_is_late_writes_to_nobody() -> None:
+    environs: list[Any] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        environs.append(environ)
+        return _length_known(environ, start_response)
+
+    server = start_server("waitress", application)
+    try:
+        with RawClient(server) as client:
+            client.get().read_head()
+    finally:
+        server.stop(GRACE)
+    reader, writer = os.pipe()  # where waitress had its own, very likely
+    os.set_blocking(reader, False)
+    try:
+        environs[0]["waitress.client_disconnected"].__self__.server.pull_trigger()
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 # What others see
