@@ -197,7 +197,7 @@ class Exchange:
         Up to Flask 3.1.1 a view that raises after it has called ``stream_with_context`` leaves
         a started generator there, with the request's context pushed.
         """
-        self.context.run(traceback.clear_frames, self._traceback)
+        self.context.run(_clear_frames, self._traceback)
         self._traceback = None
         self._collect_lost_contexts()
 
@@ -570,3 +570,11 @@ class Exchange:
 
     def _not_open(self) -> bytes:
         raise StreamClosed("the request was never answered", self.record)
+
+
+def _clear_frames(raised: TracebackType | None) -> None:
+    traceback.clear_frames(raised)
+    for frame, _ in traceback.walk_tb(raised):
+        # Up to Python 3.12 who has asked for the locals (pytest does, of a test that fails) has
+        # made a copy of them, in the frame, which only forgets them when it is asked for again.
+        _locals = frame.f_locals
