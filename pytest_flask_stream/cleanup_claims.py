@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import Context
 
 import flask
 
@@ -78,7 +79,7 @@ def _teardown_finding(tape: Tape) -> Finding | None:
     if not requests:
         return _no_teardown(tape)
     if len(requests) > 1 or len(apps) > 1:
-        return _torn_down_twice(tape, requests)
+        return _torn_down_twice(tape, max(requests, apps, key=len))
     early = [teardown for teardown in tape.teardowns if teardown.delivered < tape.delivered]
     return _torn_down_early(tape, early[0]) if early else None
 
@@ -104,14 +105,15 @@ def _torn_down_early(tape: Tape, teardown: Teardown) -> Finding:
     )
 
 
-def _torn_down_twice(tape: Tape, requests: list[Teardown]) -> Finding:
-    moments = ", ".join(f"after {teardown.delivered}" for teardown in requests)
+def _torn_down_twice(tape: Tape, runs: list[Teardown]) -> Finding:
+    moments = ", ".join(f"after {teardown.delivered}" for teardown in runs)
     seen = (
-        f"the teardown functions ran {len(requests)} times: {moments} of"
+        f"the teardown functions ran {len(runs)} times: {moments} of"
         f" {counted(tape.delivered, 'chunk')}"
     )
-    kept = tape.delivered and all(tape.contexts[i][0] for i in range(tape.delivered))
-    if kept and [teardown.delivered for teardown in requests] == [0, tape.delivered]:
+    kept = all(tape.contexts[index][0] for index in range(tape.delivered))
+    around = [teardown.delivered for teardown in runs] == [0, tape.delivered]
+    if kept and around and Context().run(_flask_tears_down_twice):
         return Finding(
             "was torn down twice",
             seen,
@@ -122,9 +124,18 @@ def _torn_down_twice(tape: Tape, requests: list[Teardown]) -> Finding:
     return Finding(
         "was torn down twice",
         seen,
-        "the context of this request was pushed and popped once more, in a generator or a thread",
+        "a context of this request was pushed and popped once more, in a generator or a thread",
         "push it once, and let it end with the stream",
     )
+
+
+def _flask_tears_down_twice() -> bool:
+    """Try whether ``stream_with_context`` lets go of the context when the view has returned."""
+    with flask.Flask(__name__).test_request_context():
+        kept = flask.stream_with_context(iter(()))
+    lets_go = not flask.has_request_context()
+    kept.close()  # type: ignore[attr-defined]
+    return lets_go
 
 
 def _flask_version() -> str:

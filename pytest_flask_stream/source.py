@@ -6,6 +6,7 @@ that wants to know wraps the rows, the cursor or the file that the view reads fr
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -87,9 +88,21 @@ class Source(Generic[T]):
 
     @property
     def left_open(self) -> bool:
-        """Whether it has a ``close()`` that was not called, and was not read out."""
-        return hasattr(self._iterable, "close") and not (self.closed or self.exhausted)
+        """Whether it has a ``close()``, and is neither closed nor read out."""
+        if self.closed or self.exhausted:
+            return False
+        return hasattr(self._iterable, "close") and not _is_closed(self._iterable)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "exhausted" if self.exhausted else "open"
         return f"<Source {self.name!r} {state}: {counted(self.pulled, 'item')} pulled>"
+
+
+def _is_closed(iterable: object) -> bool:
+    # The view may close what it has wrapped, behind our back: `with open(path) as file`. Files and
+    # the cursors of most databases say so; what has another kind of `closed` (a method) is asked
+    # for nothing.
+    if inspect.isgenerator(iterable):
+        return inspect.getgeneratorstate(iterable) == inspect.GEN_CLOSED
+    closed = getattr(iterable, "closed", False)
+    return isinstance(closed, int) and bool(closed)
