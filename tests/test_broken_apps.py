@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from every_claim import make_every_claim
 
 from pytest_flask_stream import StreamClient
 
@@ -29,6 +30,7 @@ PUSHED = {
 FOLDER = Path(__file__).parent / "broken_apps"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 MOST_LINES_APART = 10
+ENOUGH = 2000  # chunks, of a stream without an end
 HANG = 0.2  # seconds in which nothing comes of what never comes
 PATIENCE = 10  # seconds that a correct app may take on a busy machine
 
@@ -162,6 +164,29 @@ def test_the_correct_twin_passes(mistake):
     for _ in range(2):
         error = our_error(mistake, mistake.correct, **settings)
         assert error is None, error
+
+
+def test_every_claim_that_applies_holds_of_the_correct_twin(mistake):
+    settings = {**setting(mistake, "SETTINGS", {}), "timeout": PATIENCE}
+
+    def judge(app):
+        with around(mistake, app) as flask_client:
+            with StreamClient(flask_client, **settings) as client:
+                mistake.check(client)
+                requests = [stream.record for stream in client.streams]
+                make_every_claim(client)
+            with StreamClient(flask_client, **settings) as client:
+                for request in requests:
+                    stream = client.open(
+                        request.path, query_string=request.query_string, method="GET"
+                    )
+                    with contextlib.suppress(OSError):  # a correct app may well raise one
+                        stream.take(ENOUGH)
+                make_every_claim(client)
+
+    with app_of(mistake, mistake.correct) as app:
+        error = error_of(lambda: judge(app))
+    assert error is None, error
 
 
 def test_flasks_own_client_says_what_is_stated(mistake):
