@@ -231,3 +231,17 @@ def test_the_reference_has_every_public_member(name: str) -> None:
     }
     inherited = {"default_mimetype", "headers"} if name == "StreamedResponse" else set()
     assert documented(rf"{name}\.(\w+)") == members - inherited - WITHOUT_A_PAGE
+
+
+# The map is complete
+
+
+def test_the_map_of_the_code_has_every_module() -> None:
+    package = Path(pytest_flask_stream.__file__).parent
+    modules = {path.relative_to(package).with_suffix("") for path in package.rglob("*.py")}
+    page = (DOCS / "architecture.md").read_text("utf-8").partition("## The map")[2]
+    tables = re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE)
+    on_map = [name for row in tables for name in re.findall(r"`([\w/]+)`", row)]
+    assert sorted(on_map) == sorted(
+        module.as_posix() for module in modules if module.name != "__init__"
+    )
