@@ -10,7 +10,8 @@ test file stands what pytest says of it::
 
 All files of a page are written into one folder, where pytest is run once. Then each test file must
 have the outcome that its first line names, and each ``text`` block must stand in what pytest has
-printed of the failures of the test file above it, line by line; only times may differ.
+printed of the failures of the test file above it, line by line; only times may differ. A test file
+that begins with ``pytest.importorskip`` is left out where that package is not installed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 from collections import Counter
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +44,7 @@ FIRST_LINES = {
 }
 FAILURE_HEAD = re.compile(r"^_{3,} .+ _{3,}$", re.MULTILINE)
 TEST_LINE = re.compile(r"^(test_\w+\.py):\d+: ", re.MULTILINE)
+NEEDED = re.compile(r"^\w+ = pytest\.importorskip\(\"(\w+)\"\)$", re.MULTILINE)
 TIME = re.compile(r"\d+\.\d{3} s")
 
 
@@ -86,6 +89,20 @@ def add_file(page: Page, language: str, text: str) -> None:
         page.outcomes[name] = outcome
 
 
+def runnable(page: Page) -> Page:
+    """Leave out the test files that need what is not installed."""
+    left_out = {
+        name
+        for name, text in page.files.items()
+        if any(find_spec(package) is None for package in NEEDED.findall(text))
+    }
+    return Page(
+        {name: text for name, text in page.files.items() if name not in left_out},
+        {name: outcome for name, outcome in page.outcomes.items() if name not in left_out},
+        [shown for shown in page.shown if shown.test_file not in left_out],
+    )
+
+
 PAGES_WITH_EXAMPLES = [path for path in PAGES if read_page(path).files]
 
 
@@ -93,7 +110,7 @@ PAGES_WITH_EXAMPLES = [path for path in PAGES if read_page(path).files]
     "path", PAGES_WITH_EXAMPLES, ids=lambda path: path.relative_to(DOCS).as_posix()
 )
 def test_the_examples_of_a_page_do_what_it_says(path: Path, tmp_path: Path) -> None:
-    page = read_page(path)
+    page = runnable(read_page(path))
     for name, text in {"pytest.ini": "[pytest]\n", **page.files}.items():
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
@@ -199,6 +216,12 @@ def test_an_output_that_is_not_so_is_told(tmp_path: Path) -> None:
     wrong.write_text(test_file + "```text\nE       assert 1\n```\n")
     with pytest.raises(AssertionError, match=r"page\.md shows"):
         test_the_examples_of_a_page_do_what_it_says(wrong, tmp_path)
+
+
+def test_a_test_file_that_needs_what_is_not_there_is_left_out() -> None:
+    needy = 'absent = pytest.importorskip("no_such_package")\n'
+    page = Page({"test_a.py": "", "test_b.py": needy}, {"test_b.py": "1 passed"}, [])
+    assert runnable(page) == Page({"test_a.py": ""}, {}, [])
 
 
 # The reference is complete
