@@ -166,22 +166,41 @@ def test_leaving_between_two_chunks(client, happened):
 
 @proves("The body of `HEAD`")
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_body_that_is_not_sent(app, client, happened, keep):
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_a_body_that_is_not_sent(app, client, happened, method, status, keep):
     class Rows:
         def __iter__(self):
-            return iter("ab")
+            return self
+
+        def __next__(self):
+            happened.append("pulled")
+            raise StopIteration
 
         def close(self):
             happened.append("close")
 
     @app.get("/rows")
     def rows():
-        return Response(stream_with_context(Rows()) if keep else Rows())
+        body = stream_with_context(Rows()) if keep else Rows()
+        response = Response(body, status=status)
+        response.call_on_close(lambda: happened.append("call_on_close"))
+        return response
 
-    client.head("/kept").close()
+    @app.get("/generator")
+    def generator():
+        def generate():
+            try:
+                yield "a"
+            finally:
+                happened.append("finally")
+
+        return Response(stream_with_context(generate()) if keep else generate(), status=status)
+
+    client.open("/generator", method=method).drain()
     assert "finally" not in happened
+    client.open("/rows", method=method).drain()
+    assert "pulled" not in happened
     assert "call_on_close" in happened
-    client.head("/rows").close()
     assert ("close" in happened) is not keep
 
 
@@ -242,11 +261,13 @@ def test_an_error_in_a_generator(app, client, keep):
 
 @proves("What a generator does to the session")
 def test_the_headers_are_sent(app, client):
+    late_functions = []
+
     @app.get("/late")
     def late():
         def generate():
             session["user"] = "ada"
-            flask.after_this_request(lambda response: response)
+            flask.after_this_request(late_functions.append)
             yield "a"
 
         return stream_with_context(generate())
@@ -257,6 +278,7 @@ def test_the_headers_are_sent(app, client):
     assert "Vary" not in stream.headers
     with client.session_transaction() as kept:
         assert "user" not in kept
+    assert late_functions == []
 
 
 @proves("A request uses the app context")
