@@ -6,9 +6,10 @@ from .finding import Finding, amount, declared_length
 from .tape import EarlyRead, Tape
 from .transcript import counted
 
-_AFTER_REQUEST_REMEDY = (
+_COUNTING_REMEDY = (
     "count the bytes in response.call_on_close(), or skip responses whose is_streamed is true"
 )
+_COUNTING = ("content_length", "len(")
 _LAYER_REMEDY = (
     "pass the iterable on as the app gave it, or yield each chunk as it comes, and pass close() on"
 )
@@ -68,6 +69,11 @@ def early_remedy(tape: Tape) -> str:
         return _LAYER_REMEDY
     if not tape.produced_early:
         return _MERGE_REMEDY
-    if early is not None and early.reader.startswith("after_request "):
-        return _AFTER_REQUEST_REMEDY
+    if early is not None and early.reader.startswith("after_request ") and _counts(early):
+        return _COUNTING_REMEDY
     return _OTHER_REMEDY
+
+
+def _counts(early: EarlyRead) -> bool:
+    source = early.place.source if early.place is not None else ""
+    return any(sign in source for sign in _COUNTING)
