@@ -170,7 +170,7 @@ class Watchdog:
         self._traced_by: Any = None
         self._collecting_in: int | None = None
         self._forget()
-        if hasattr(os, "register_at_fork"):
+        if hasattr(os, "register_at_fork"):  # pragma: no branch - there is none on Windows
             os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
@@ -318,7 +318,7 @@ class Watchdog:
             return  # the pull came back just before the signal
         budget = min(late, key=_begun)  # the outermost, where streams are nested
         if self.debugging:
-            budget.begun = clock()
+            budget.begun = clock()  # pragma: no cover - a debugger is the tracer then
         elif _is_ours(frame) and budget.spared != budget.begun:
             budget.spared = budget.begun
             budget.fired_at = 0.0
@@ -343,7 +343,7 @@ class Watchdog:
         raise error
 
     def _raise_in_next_line(self, error: Interrupted, frame: FrameType | None) -> None:
-        def trace(_: FrameType, event: str, __: object) -> Any:
+        def trace(_: FrameType, event: str, __: object) -> Any:  # pragma: no cover - is no tracer's
             if event == "line":
                 raise error
             return trace
@@ -358,8 +358,8 @@ class Watchdog:
     def stop_tracing(self) -> None:
         """Give the trace function back that was there before one of ours."""
         if self._tracing and _in_main_thread():
-            self._tracing = False
-            sys.settrace(self._traced_by)
+            self._tracing = False  # pragma: no cover - our trace function is the tracer still
+            sys.settrace(self._traced_by)  # pragma: no cover - as above
 
     def _take_fired(self) -> list[Budget]:
         fired = []
@@ -433,7 +433,7 @@ def _debugger_is_active() -> bool:
     trace = sys.gettrace()
     module = getattr(trace, "__module__", None) or type(trace).__module__
     if trace is not None and module.partition(".")[0] in _DEBUGGERS:
-        return True
+        return True  # pragma: no cover - a debugger is the tracer then
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12 and newer
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -25,6 +27,21 @@ with contextlib.suppress(ImportError):
     # The same examples in every run, and none is late because the machine is busy.
     settings.register_profile("pytest-flask-stream", derandomize=True, deadline=None)
     settings.load_profile("pytest-flask-stream")
+    # --hypothesis-profile=nightly: other ones in every run.
+    settings.register_profile("nightly", deadline=None, max_examples=2000)
+
+if threading.gettrace() is not None:
+    # Coverage is measured, in every thread that threading starts. The watchdog's is a bare one.
+    start_bare_thread = _thread.start_new_thread
+
+    def start_measured_thread(function: Callable[..., object], args: tuple[Any, ...]) -> int:
+        def run() -> None:
+            sys.settrace(threading.gettrace())
+            function(*args)
+
+        return start_bare_thread(run, ())
+
+    _thread.start_new_thread = start_measured_thread
 
 _POOLS = ("asyncio", "ThreadPoolExecutor")  # threads that asgiref keeps for async views
 

@@ -738,7 +738,8 @@ def test_what_a_source_wraps_may_be_closed_itself(app, client):
         def generate():
             source = Source(wrapped[name], name)
             with contextlib.closing(wrapped[name]):
-                yield from source
+                for item in source:
+                    yield item.upper()
 
         return generate()
 

@@ -1,0 +1,236 @@
+"""What seldom happens: apps and layers that do the unusual, and what is seen and said of them."""
+
+import threading
+
+import flask
+import pytest
+from flask import Flask, Response, redirect, request
+from flask.testing import FlaskClient
+from werkzeug.middleware.profiler import ProfilerMiddleware
+
+from pytest_flask_stream import StreamClient, StreamTimeout, plugin
+
+
+@pytest.fixture
+def app():
+    app = Flask(__name__)
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def client(app):
+    with StreamClient(app) as client:
+        yield client
+
+
+def failure_of(claim, *args, **kwargs):
+    with pytest.raises(AssertionError) as caught:
+        claim(*args, **kwargs)
+    return str(caught.value)
+
+
+# Who answers
+
+
+def test_a_stream_that_comes_before_any_view_is_the_views_all_the_same(app, client):
+    app.before_request(lambda: Response(letter for letter in "ab"))
+    stream = client.get("/nowhere")
+    stream.assert_streamed()
+    text = failure_of(stream.assert_chunk_count, at_least=3)
+    assert "  cause:   the view yields no more\n" in text
+
+
+def test_the_first_request_counts_where_a_layer_asks_the_app_twice(app, client):
+    class Twice:
+        def __init__(self, application):
+            self.application = application
+
+        def __call__(self, environ, start_response):
+            body = self.application(environ, start_response)
+            self.application({**environ, "PATH_INFO": "/log"}, lambda *_: None).close()
+            return body
+
+    app.wsgi_app = Twice(app.wsgi_app)
+    app.add_url_rule("/", "first", lambda: iter("ab"))
+    app.add_url_rule("/log", "second", lambda: "logged")
+    stream = client.get("/")
+    stream.assert_chunks(["a", "b"])
+    assert stream.record.endpoint == "first"
+    assert [teardown.kind for teardown in stream.record.teardowns] == ["request", "app"]
+
+
+# Who reads the body
+
+
+class Letters:
+    """An iterable that can be read again, and is no iterator."""
+
+    def __iter__(self):
+        return iter("abc")
+
+
+@pytest.mark.parametrize(
+    ("make", "chunks"), [(lambda: iter("abc"), []), (Letters, [b"a", b"b", b"c"])]
+)
+def test_an_after_request_function_that_reads_and_puts_nothing_back(app, client, make, chunks):
+    @app.after_request
+    def log(response):
+        app.logger.debug("".join(response.response))
+        return response
+
+    app.add_url_rule("/", "view", lambda: Response(make()))
+    stream = client.get("/")
+    assert list(stream) == chunks
+    text = failure_of(stream.assert_streamed)
+    assert "  seen:    3 of " in text
+    assert "  cause:   after_request function log read the body: " in text
+
+
+def test_a_layer_of_a_library_that_reads_the_body(app, client):
+    app.wsgi_app = ProfilerMiddleware(app.wsgi_app, stream=None)
+    app.add_url_rule("/", "view", lambda: iter("abc"))
+    stream = client.get("/")
+    assert "was not streamed" in failure_of(stream.assert_streamed)
+    assert stream.read() == b"abc"
+
+
+def test_too_few_chunks_of_a_complete_body(app, client):
+    app.add_url_rule("/", "view", lambda: "all of it")
+    text = failure_of(client.get("/").assert_chunk_count, 2)
+    assert "handed over a complete body, not an iterator" in text
+
+
+# Who misses a context
+
+
+def test_a_context_that_no_line_of_the_users_has_missed(app, client):
+    app.add_url_rule("/", "view", lambda: Response(map(flask.url_for, ["view"])))
+    stream = client.get("/")
+    text = failure_of(stream.assert_complete)
+    assert "  cause:   the application context was gone when the body was made\n" in text
+
+
+def test_an_error_of_another_kind_is_no_missing_context(app, client):
+    @app.get("/<kind>")
+    def view(kind):
+        error = {"value": ValueError, "runtime": RuntimeError}[kind]
+
+        def generate():
+            yield "a"
+            raise error("of another kind")
+
+        return generate()
+
+    for kind, error in (("value", ValueError), ("runtime", RuntimeError)):
+        with pytest.raises(error, match="of another kind"):
+            client.get(f"/{kind}").drain()
+        stream = client.get(f"/{kind}")
+        next(stream)
+        with pytest.raises(error, match="of another kind"):
+            next(stream)
+        with pytest.raises(error, match="of another kind"):
+            list(client.get(f"/{kind}").iter_text())
+        text = failure_of(client.get(f"/{kind}").assert_context_error)
+        assert "did not end in a missing-context error" in text.splitlines()[0]
+
+
+# Time
+
+
+def test_a_stream_that_ends_too_late_in_another_thread(app, client):
+    @app.get("/")
+    def view():
+        def generate():
+            yield "a"
+            entered.set()
+            late.wait()
+
+        return generate()
+
+    entered, late = threading.Event(), threading.Event()
+    client.timeout = 0.05
+    stream = client.get("/")
+    errors = []
+
+    def read():
+        try:
+            stream.drain()
+        except StreamTimeout as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert entered.wait(10)
+    thread.join(0.1)  # twice the timeout: nothing can interrupt it there
+    late.set()
+    thread.join()
+    assert [error.activity for error in errors] == ["pull"]
+    assert (stream.state, stream.chunks) == ("timeout", [b"a"])
+
+
+def test_a_first_pull_without_a_timeout(app, client):
+    app.add_url_rule("/", "view", lambda: iter("a"))
+    asked = []
+    client.timeout = None
+    stream = client.get("/")
+    stream.start(until=lambda: asked.append("once more") or len(asked) > 3)
+    assert list(stream) == [b"a"]
+
+
+def test_leaving_a_debugger_that_was_never_entered(app, client):
+    app.add_url_rule("/", "view", lambda: iter("ab"))
+    stream = client.get("/")
+    next(stream)
+    plugin.pytest_leave_pdb()
+    assert stream.read() == b"ab"
+
+
+@pytest.mark.parametrize("claim", ["assert_teardown_after_stream", "assert_cleaned_up"])
+def test_a_clean_up_claim_of_a_stream_that_took_too_long(app, client, claim):
+    @app.get("/")
+    def view():
+        def generate():
+            yield "a"
+            threading.Event().wait()
+
+        return generate()
+
+    client.timeout = 0.05
+    stream = client.get("/")
+    with pytest.raises(StreamTimeout) as first:
+        stream.drain()
+    with pytest.raises(StreamTimeout) as again:
+        getattr(stream, claim)()
+    assert again.value is first.value
+
+
+# Who else stands in for Flask's client
+
+
+def test_what_the_test_has_put_on_the_client_since_stays_there(app):
+    flask_client = app.test_client()
+    app.add_url_rule("/", "view", lambda: redirect(request.path))
+
+    def run_wsgi_app(environ, buffered=False):
+        raise LookupError("the test's own")
+
+    with StreamClient(flask_client) as client:
+        client.get("/")
+        flask_client.run_wsgi_app = run_wsgi_app
+    assert flask_client.run_wsgi_app is run_wsgi_app
+    del flask_client.run_wsgi_app
+
+
+def test_a_client_that_does_not_ask_the_app(app):
+    class Canned(FlaskClient):
+        def open(self, *args, **kwargs):
+            return "canned"
+
+    app.test_client_class = Canned
+    with StreamClient(app) as client, pytest.raises(TypeError) as caught:
+        client.get("/")
+    assert str(caught.value) == (
+        "Canned answered without asking the app, so there is no stream to read\n"
+        "  remedy:  have its open() call super().open()"
+    )
