@@ -51,7 +51,7 @@ _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 _PACKAGE = __name__.partition(".")[0]
 _FINALIZING_MODULES = frozenset({"weakref", "_weakrefset"})
-_CALLERS_OF_THE_APP = {f"{_PACKAGE}.exchange", f"{_PACKAGE}.first_pull"}
+_CALLERS_OF_THE_APP = {f"{_PACKAGE}.{name}" for name in ("first_pull", "gateway", "pulling")}
 
 
 class Interrupted(BaseException):
@@ -66,11 +66,13 @@ class Budget:
     """The time that the app may still keep the test waiting on one stream.
 
     ``begun`` is the clock when the app was last asked for something, 0.0 while it is not busy.
-    The hot loop writes ``begun`` and ``used`` itself; everything else uses :meth:`spending`.
+    The loops that pull write ``begun`` and ``used`` themselves; everything else uses
+    :meth:`spending`.
     """
 
     __slots__ = (
         "begun",
+        "deadline",
         "fired_at",
         "frame",
         "interrupted",
@@ -97,6 +99,12 @@ class Budget:
         """Count the time of a ``with`` block; ours is not to be interrupted, the app's is."""
         return _Spending(self, threading.get_ident() if interruptible else _NO_THREAD)
 
+    def begin(self) -> float:
+        """Count from now on, for many pulls: past ``deadline`` it is to be looked at again."""
+        self.begun = begun = clock()
+        self.deadline = begun + self.limit - self.used
+        return begun
+
     def settle(self) -> None:
         """Stop counting."""
         begun, self.begun = self.begun, 0.0
@@ -107,6 +115,7 @@ class Budget:
         """Set the seconds that there are in all; ``None``: as many as it takes."""
         self.timeout: float | None = timeout
         self.limit: float = timeout or math.inf
+        self.deadline: float = 0.0
 
     @property
     def overdrawn(self) -> bool:
@@ -222,6 +231,7 @@ class Watchdog:
         for budget in list(self._budgets):
             if budget.begun:
                 budget.begun += now - max(budget.begun, suspended_at)
+                budget.deadline = 0.0
         self._suspended_at = 0.0
 
     @property

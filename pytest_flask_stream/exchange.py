@@ -1,9 +1,8 @@
 """One request to the app in this process: we are the server.
 
-The app is called, its iterable is pulled, and it is closed, all in one private Context. The loop
-that pulls is a generator which runs *inside* that Context: asked for one chunk it is entered once
-for that chunk, asked for many it stays inside. There is one loop for both, because it is what a
-test spends its time in; it writes every fact down with one store where nothing has changed.
+The app is called, its iterable is pulled, and it is closed, all in one private Context, within the
+time that there is. What a server says and hears is in :mod:`.gateway`, the loops that pull are in
+:mod:`.pulling`; here is when they run, and how a stream ends.
 
 An :class:`Exchange` never points at the response that a test holds. The open ones are held in a
 set of this module: a stream that was dropped half-read would otherwise be finished by the garbage
@@ -14,14 +13,12 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextvars import Context, ContextVar
 from functools import partial
-from itertools import chain, islice
 from time import perf_counter as clock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask
 
@@ -30,22 +27,16 @@ from .deadline import Budget, Interrupted, watchdog
 from .errors import StreamClosed, StreamError, StreamTimeout
 from .first_pull import FirstPull
 from .frames import Place
+from .gateway import Gateway
 from .probes import ENVIRON_KEY, Probe, current_probe
+from .pulling import Pulling
 from .record import StreamRecord
 from .tape import Body, State, Tape
 
 if TYPE_CHECKING:  # there is no such module at run time
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-ExcInfo: TypeAlias = (
-    tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
-)
-HeaderList: TypeAlias = list[tuple[str, str]]
-
-T = TypeVar("T")
-
 _LOOK_EVERY = 0.001
-_NOTHING: Any = object()
 
 _open_exchanges: set[Exchange] = set()
 
@@ -74,16 +65,12 @@ class Exchange:
         self.next_chunk: Callable[[], bytes] = self._not_open
         """Give the next chunk, or raise what ended the stream."""
 
-        self._headers: HeaderList = []
-        self._written: list[bytes] = []
-        self._iterable: Iterable[bytes] | None = ()
-        self._iterator: Iterator[bytes] = iter(())
-        self._loop: Iterator[bytes] = iter(())
+        self.gateway: Gateway = Gateway(tape, self.record)
+        self._pulling = Pulling(self.gateway, tape, budget, self.probe, self)
+        self._loop: Generator[bytes, None, None] | None = None
         self._starting: FirstPull | None = None
         self._abandoned = False
-        self._stayed_since = 0.0
         self._traceback: TracebackType | None = None
-        self._on_close: list[Callable[[], object]] = []
 
     # Opening
 
@@ -98,87 +85,24 @@ class Exchange:
         try:
             with self.budget.spending():
                 self.tape.began = clock()
-                self.context.run(self._call, application, environ)
+                self.context.run(self.gateway.call, application, environ)
         except BaseException as error:
             self._fail_to_open(error)
             raise
         if not self.tape.streamed:
             self._collect_lost_contexts()
         if self.budget.overdrawn:
-            self._give_up("opening")
-        loop = self._pulling()
-        self.budget.frame = getattr(loop, "gi_frame", None)
-        self._loop = loop
-        self.next_chunk = partial(self.context.run, loop.__next__)
-
-    def _call(self, application: WSGIApplication, environ: WSGIEnvironment) -> None:
-        __tracebackhide__ = True
-        self._iterable = application(environ, self._start_response)
-        if not hasattr(self._iterable, "__iter__"):
-            raise TypeError(
-                f"the app returned {self._iterable!r:.80}, no iterable of bytes (PEP 3333)\n"
-                "  remedy:  return the iterable that the wrapped application gave, or a list"
-            )
-        self._iterator = iter(self._iterable)
-        if self.tape.status is None:
-            self._pull_until_started()
-
-    def _pull_until_started(self) -> None:
-        """Pull a layer that calls ``start_response`` only when it is iterated (PEP 3333)."""
-        __tracebackhide__ = True
-        tape, first = self.tape, list[bytes]()
-        tape.first_pull_produced = tape.produced
-        tape.allowed = 1
-        for chunk in self._iterator:
-            first.append(chunk)
-            tape.allowed += 1
-            if tape.status is not None:
-                self._iterator = chain(first, self._iterator)
-                return
-            if chunk:
-                break
-        if tape.status is None:
-            raise StreamError(
-                f"the app gave {'a chunk' if first else 'its body'} without having called"
-                " start_response: no server can send it (PEP 3333)\n"
-                "  remedy:  call start_response(status, headers) in every branch of the"
-                " WSGI layer, before the first chunk is yielded",
-                self.record,
-            )
-        self._iterator = iter(first)
-
-    def _start_response(
-        self, status: str, headers: HeaderList, exc_info: ExcInfo | None = None, /
-    ) -> Callable[[bytes], object]:
-        tape = self.tape
-        if exc_info is not None and exc_info[1] is not None and tape.delivered:
-            # The headers are sent: PEP 3333 has the server raise the error that was to be told.
-            raise exc_info[1].with_traceback(exc_info[2])
-        if exc_info is None and tape.status is not None:
-            raise StreamError(
-                f"the app called start_response twice: {tape.status!r}, then {status!r}; a server"
-                " refuses the second one (PEP 3333)\n"
-                "  remedy:  call it once, or pass exc_info where an error page replaces a response"
-                " that has not begun",
-                self.record,
-            )
-        tape.status = status
-        self._headers = list(headers)
-        tape.headers.clear()
-        tape.headers.extend(headers)
-        return self._written.append
-
-    @property
-    def header_list(self) -> HeaderList:
-        """The headers as the app gave them."""
-        return self._headers
+            self.give_up("opening")
+        self.tape.events.note(0, 0)
+        self.tape.pieces.note(0, 0)
+        self._pull_one_by_one()
 
     def _fail_to_open(self, error: BaseException) -> None:
         """The app raised instead of answering: close what there is, and say why if it was us."""
         __tracebackhide__ = True
         self._traceback = error.__traceback__
         if self._out_of_time(error):
-            self._give_up("opening", error=error)
+            self.give_up("opening", error=error)
         self._finish("failed", error)
 
     def _collect_lost_contexts(self) -> None:
@@ -201,32 +125,59 @@ class Exchange:
         self._traceback = None
         self._collect_lost_contexts()
 
+    @property
+    def header_list(self) -> list[tuple[str, str]]:
+        """The headers as the app gave them."""
+        return self.gateway.headers
+
     # Pulling
+
+    def _pull_one_by_one(self) -> None:
+        loop = self._loop = self._pulling.one_by_one()
+        self.budget.frame = loop.gi_frame
+        self.next_chunk = partial(self.context.run, next, loop)
 
     def pull(self, count: int) -> None:
         """Pull at most ``count`` chunks, without handing them to anybody."""
         __tracebackhide__ = True
         if self.tape.state == "open" and count:
-            self._stay(deque, islice(self._loop, count), 0)
+            self._pull_many(count)
 
     def take(self, count: int) -> list[bytes]:
         """Pull at most ``count`` chunks."""
         __tracebackhide__ = True
         if self.tape.state == "open" and count:
-            return self._stay(list, islice(self._loop, count))
+            kept = self.body.kept
+            before = len(kept)
+            unkept = self._pull_many(count)
+            return kept[before:] + unkept
         return [self.next_chunk()] if count and self.tape.state in ("closed", "timeout") else []
 
-    def _stay(self, consume: Callable[..., T], *args: Any) -> T:
-        """Pull many chunks without leaving the Context in between."""
+    def _pull_many(self, count: int) -> list[bytes]:
+        """Pull at most ``count`` chunks, and give those that the body does not keep."""
         __tracebackhide__ = True
-        self._ready()
-        if self.busy:
-            return self.context.run(consume, *args)  # refused: somebody else is in there
-        self._stayed_since = clock()
+        unkept: list[bytes] = []
+        if count == 1 or self._starting is not None:  # a pull that has begun already is one alone
+            unkept += self._pull_one()
+            count -= 1
+        if count and self.tape.state == "open":
+            self.context.run(self._stay, count, unkept)
+            if self.tape.state == "open":
+                self._pull_one_by_one()
+        return unkept
+
+    def _pull_one(self) -> list[bytes]:
+        __tracebackhide__ = True
         try:
-            return self.context.run(consume, *args)
-        finally:
-            self._stayed_since = 0.0
+            chunk = self.next_chunk()
+        except StopIteration:
+            return []
+        return [] if self.body.complete else [chunk]
+
+    def _stay(self, count: int, unkept: list[bytes]) -> None:
+        __tracebackhide__ = True
+        self._drop_loop()
+        self._pulling.many(count, unkept)
 
     @property
     def timeout(self) -> float | None:
@@ -242,98 +193,8 @@ class Exchange:
     @property
     def busy(self) -> bool:
         """Whether the app is producing a chunk at this moment."""
-        return getattr(self._loop, "gi_running", False)
-
-    # One flat loop: a call for each of its steps would cost more than what they do.
-    def _pulling(self) -> Generator[bytes, None, None]:  # noqa: C901, PLR0912, PLR0915
-        """Pull the app's iterable, write down what is seen, and close at the end."""
-        __tracebackhide__ = True
-        tape, budget, probe, body = self.tape, self.budget, self.probe, self.body
-        request_of = flask_variables().request.get
-        app_of = flask_variables().app.get
-        at, waited, kept = tape.at, tape.waited, body.kept
-        written = self._written
-        pull = self._iterator.__next__
-        if tape.first_pull_produced is None:
-            tape.first_pull_produced = tape.produced
-        tape.events.note(0, 0)
-        tape.pieces.note(0, 0)
-        request_seen = app_seen = lead = _NOTHING
-        room, used = body.room, budget.used
-        delivered = 0
-        now = 0.0
-        while True:
-            try:
-                tape.allowed = delivered + 1
-                stayed_since = self._stayed_since
-                if stayed_since:  # many are asked for at once: this pull begins where one ended
-                    budget.begun = now if now > stayed_since else stayed_since
-                else:
-                    budget.begun = clock()
-                chunk = pull()
-                now = clock()
-                took = now - budget.begun
-                budget.begun = 0.0
-                if written:
-                    pull, chunk = self._interleave(chunk)
-            except StopIteration:
-                budget.settle()
-                if written:
-                    pull = iter([*written]).__next__
-                    written.clear()
-                    continue
-                break
-            except BaseException as error:
-                budget.settle()
-                self._fail(error)
-                raise
-            budget.used = used = used + took
-            if type(chunk) is not bytes and not isinstance(chunk, bytes):
-                raise self._refused(chunk)
-            at.append(now)
-            waited.append(took)
-            if tape.produced - delivered != lead:
-                lead = tape.produced - delivered
-                tape.lead.note(delivered, lead)
-            request, app = request_of(None), app_of(None)
-            if request is not request_seen or app is not app_seen:
-                request_seen, app_seen = request, app
-                tape.contexts.note(delivered, probe.flags(request, app))
-            if tape.templates:
-                tape.note_events(delivered)
-            room -= len(chunk)
-            if room >= 0:
-                kept.append(chunk)
-            else:
-                body.lose(len(chunk))
-            delivered += 1
-            if used > budget.limit:
-                if budget.overdrawn:
-                    self._give_up("pull")
-                used = budget.used
-            yield chunk
-        if budget.overdrawn:
-            self._give_up("pull")
-        self._end()
-
-    def _interleave(self, chunk: bytes) -> tuple[Callable[[], bytes], bytes]:
-        """Put what the app wrote with ``write()`` before the chunk that it gave then."""
-        first, *others = [*self._written, chunk]
-        self._written.clear()
-        return chain(others, self._iterator).__next__, first
-
-    def _refused(self, chunk: object) -> TypeError:
-        """Make the error for something that is no bytes; a server would end the response here."""
-        __tracebackhide__ = True
-        tape = self.tape
-        view = f" of view {tape.view.function} ({tape.view})" if tape.view is not None else ""
-        error = TypeError(
-            f"chunk {tape.delivered} is {chunk!r:.80}, of type {type(chunk).__name__}: a server"
-            " takes bytes only (PEP 3333)\n"
-            f"  remedy:  yield str or bytes from the iterable{view}"
-        )
-        self._fail(error)
-        return error
+        loop = self._loop
+        return self._pulling.in_one_go or (loop is not None and loop.gi_running)
 
     # Starting in a thread
 
@@ -348,7 +209,7 @@ class Exchange:
                 )
             self.tape.allowed = 1
             self.tape.first_pull_produced = self.tape.produced
-            self._starting = FirstPull(self._iterator, self.context)
+            self._starting = FirstPull(self.gateway.chunks, self.context)
             self.next_chunk = self._next_started
         if until is not None:
             self._wait_until(until, self._starting)
@@ -396,21 +257,21 @@ class Exchange:
             ended = first.join(self.budget.left)
         if not ended:
             self._abandon(activity, first)
-        self._iterator = first.replay(self._iterator, self.budget)
-        self.next_chunk = partial(self.context.run, self._loop.__next__)
+        self.gateway.chunks = first.replay(self.gateway.chunks, self.budget)
+        self._pull_one_by_one()
         return first
 
     def _abandon(self, activity: str, first: FirstPull, note: str | None = None) -> None:
         """Give up on a thread: it closes the app's iterable if it ever comes back."""
         __tracebackhide__ = True
         place = first.place()
-        if first.close_afterwards(self._close_iterable):
+        if first.close_afterwards(self.gateway.close):
             first.join(None)  # it was just leaving
         else:
             self._abandoned = True
             thread = "a pull begun by start() runs in a thread and cannot be interrupted"
             note = thread if note is None else f"{note}; {thread}"
-        self._give_up(activity, stuck=place, note=note)
+        self.give_up(activity, stuck=place, note=note)
 
     # Ending
 
@@ -424,7 +285,7 @@ class Exchange:
 
     def call_on_close(self, function: Callable[[], object]) -> None:
         """Call a function when the stream was closed."""
-        self._on_close.append(function)
+        self.gateway.call_on_close(function)
 
     def close(self) -> None:
         """Close the app's iterable, as a server does whose client has left."""
@@ -447,7 +308,7 @@ class Exchange:
         if error is not None:
             raise error
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """The app's iterable is read out: close at once, as a server does."""
         __tracebackhide__ = True
         error = self._finish("exhausted", None)
@@ -456,11 +317,11 @@ class Exchange:
         if error is not None:
             raise error
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """The app raised in a pull: close, and say why if it was us who interrupted it."""
         __tracebackhide__ = True
         if self._out_of_time(error):
-            self._give_up("pull", error=error)
+            self.give_up("pull", error=error)
         self._finish("failed", error)
 
     def _out_of_time(self, error: BaseException | None) -> bool:
@@ -468,14 +329,14 @@ class Exchange:
             return error.budget is self.budget
         return self.budget.overdrawn
 
-    def _give_up(
+    def give_up(
         self,
         activity: str,
         *,
         stuck: Place | None = None,
         note: str | None = None,
         error: BaseException | None = None,
-    ) -> None:
+    ) -> NoReturn:
         """The timeout is used up: close, with as much time once more, and raise."""
         __tracebackhide__ = True
         waited = self.budget.used
@@ -516,7 +377,7 @@ class Exchange:
         closing_error = None
         try:
             with self.budget.spending():
-                self._enter(self._close_iterable)
+                self._enter(self.gateway.close)
         except BaseException as raised:
             closing_error = raised
         tape = self.tape
@@ -540,24 +401,11 @@ class Exchange:
         else:
             self.context.run(function)
 
-    def _close_iterable(self) -> None:
-        __tracebackhide__ = True
-        iterable, self._iterable = self._iterable, None
-        self._iterator = iter(())
-        try:
-            close = getattr(iterable, "close", None)
-            if close is not None:
-                close()
-        finally:
-            for function in self._on_close:
-                function()
-
     def _drop_loop(self) -> None:
         # What the loop still holds is finished here, in the Context that it belongs to.
-        loop, self._loop = self._loop, iter(())
-        close = getattr(loop, "close", None)
-        if close is not None:
-            close()
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.close()
 
     def _nothing_more(self) -> bytes:
         __tracebackhide__ = True

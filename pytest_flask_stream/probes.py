@@ -209,12 +209,13 @@ class _WatchedIterable:
         __tracebackhide__ = True
         probe = self._probe
         tape = probe.tape
-        produced = tape.produced
         for item in items:
-            produced += 1
-            tape.produced = produced
-            if produced > tape.allowed and tape.early is None:
-                _note_early(probe, inspect.currentframe())
+            if tape.spare == 1:
+                tape.spare = 0  # as `-= 1`, in half the time
+            else:
+                tape.spare -= 1
+                if tape.spare < 0 and tape.early is None:
+                    _note_early(probe, inspect.currentframe())
             yield item
         if tape.exhausted_at is None:
             tape.exhausted_at = tape.delivered
@@ -240,8 +241,8 @@ class _WatchedIterator(_WatchedIterable):
             if tape.exhausted_at is None:
                 tape.exhausted_at = tape.delivered
             raise
-        tape.produced += 1
-        if tape.produced > tape.allowed and tape.early is None:
+        tape.spare -= 1
+        if tape.spare < 0 and tape.early is None:
             _note_early(probe, inspect.currentframe())
         return item
 
@@ -250,7 +251,7 @@ def _note_early(probe: Probe, frame: FrameType | None) -> None:
     """Write down who reads more than the chunks that were asked for."""
     tape = probe.tape
     # In the pull of chunk n as many as n + 1 items are allowed.
-    pulling = tape.allowed > tape.delivered
+    pulling = tape.asked > 0
     place = nearest_user_place(frame)
     reader = _reader(probe.app, frame, place, pulling=pulling)
     tape.early = EarlyRead(reader, place, tape.delivered, pulling)

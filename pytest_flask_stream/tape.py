@@ -11,9 +11,11 @@ The tape is the private, mutable side; users read it through
 
 from __future__ import annotations
 
+import threading
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable
+from struct import pack
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from werkzeug.datastructures import Headers
@@ -23,6 +25,10 @@ from .frames import Place
 
 State = Literal["open", "exhausted", "failed", "closed", "timeout"]
 T = TypeVar("T")
+
+BLOCK = 512
+"""How many chunks are written down before what can be packed is packed."""
+_IN_ONE_GO = -1
 
 
 class Teardown(NamedTuple):
@@ -69,6 +75,90 @@ class Changes(Generic[T]):
 
     def __getitem__(self, index: int) -> T:
         return self._values[bisect_right(self._starts, index) - 1]
+
+
+class Times:
+    """A column of floats: a machine word for each, but for the last few.
+
+    An ``array`` takes as long for one float as for a dozen, so they are appended to a list, and
+    packed many at a time. One thread writes; others may read meanwhile, so what was packed
+    is never taken out of its list: a new list takes over.
+    """
+
+    __slots__ = ("_packed", "_recent")
+
+    def __init__(self) -> None:
+        self._packed: array[float] = array("d")
+        self._recent: list[float] = []
+
+    def pack(self) -> Callable[[float], None]:
+        """Pack what there is, and give what appends the next few: :data:`BLOCK` at most."""
+        recent = self._recent
+        if len(recent) >= BLOCK:
+            self._packed.frombytes(pack(f"{len(recent)}d", *recent))
+            self._recent = recent = []
+        return recent.append
+
+    def append(self, value: float) -> None:
+        """Take the next one."""
+        self.pack()(value)
+
+    def __getitem__(self, index: int) -> float:
+        recent = self._recent  # looked at first: whatever is packed later is in there
+        packed = self._packed
+        return packed[index] if index < len(packed) else recent[index - len(packed)]
+
+    def __len__(self) -> int:
+        return len(self._packed) + len(self._recent)
+
+
+class Waits:
+    """How long each pull took.
+
+    A chunk that was pulled by itself has its own time. Of chunks that were pulled in one go, each
+    has waited since the one before it; the first one, since it was begun.
+    """
+
+    __slots__ = ("_alone", "_at", "_begun", "_offsets", "_starts")
+
+    def __init__(self, at: Times) -> None:
+        self._at = at
+        self._alone: Times = Times()
+        self._starts: array[int] = array("q")
+        self._offsets: array[int] = array("q")
+        self._begun: array[float] = array("d")
+
+    def pack(self, index: int) -> Callable[[float], None]:
+        """Give what appends the times of the next few chunks, each pulled by itself."""
+        if not self._starts or self._offsets[-1] == _IN_ONE_GO:
+            self._note_run(index, len(self._alone), 0.0)
+        return self._alone.pack()
+
+    def append(self, value: float) -> None:
+        """Take the time of the next chunk, which was pulled by itself."""
+        self.pack(len(self))(value)
+
+    def begin(self, index: int, begun: float) -> None:
+        """From ``index`` on the chunks are pulled in one go, which began at ``begun``."""
+        self._note_run(index, _IN_ONE_GO, begun)
+
+    def _note_run(self, index: int, offset: int, begun: float) -> None:
+        if self._starts and self._starts[-1] == index:  # nothing came of it
+            self._starts.pop(), self._offsets.pop(), self._begun.pop()
+        self._begun.append(begun)
+        self._offsets.append(offset)
+        self._starts.append(index)
+
+    def __getitem__(self, index: int) -> float:
+        run = bisect_right(self._starts, index) - 1
+        start, offset = self._starts[run], self._offsets[run]
+        if offset != _IN_ONE_GO:
+            return self._alone[offset + index - start]
+        before = self._at[index - 1] if index > start else self._begun[run]
+        return self._at[index] - before
+
+    def __len__(self) -> int:
+        return len(self._at)
 
 
 class Body:
@@ -147,10 +237,9 @@ class Tape:
     """The facts of one stream, as they are seen."""
 
     __slots__ = (
-        "_events_before",
-        "_pieces_before",
-        "allowed",
+        "_counting",
         "ambient",
+        "asked",
         "at",
         "began",
         "body",
@@ -170,9 +259,9 @@ class Tape:
         "passthrough",
         "path",
         "pieces",
-        "produced",
         "query_string",
         "sources",
+        "spare",
         "state",
         "status",
         "streamed",
@@ -185,7 +274,9 @@ class Tape:
         "waited",
     )
 
-    def __init__(self, method: str, path: str, query_string: str, keep_bytes: int) -> None:
+    def __init__(  # noqa: PLR0915 - it is as long as the list of facts
+        self, method: str, path: str, query_string: str, keep_bytes: int
+    ) -> None:
         self.method: str = method
         self.path: str = path
         self.query_string: str = query_string
@@ -205,17 +296,24 @@ class Tape:
         """What the view handed over, by the name of its type."""
         self.passthrough: bool = False
         """Whether the view set ``direct_passthrough``."""
-        self.produced: int = 0
-        self.allowed: int = 0
-        """How many items may have been made by now: one for each chunk that was asked for."""
+        self.asked: int = 0
+        """Chunks that were asked for and not handed over yet: none, or one."""
+        self.spare: int = 0
+        """Items that may still be made, one for each chunk asked for; below 0 it is too many.
+
+        Whoever makes an item takes one away, whoever asks for a chunk adds one: while each chunk
+        is one item, both look at a small number and need not know the totals.
+        """
         self.early: EarlyRead | None = None
         self.exhausted_at: int | None = None
         """How many chunks had been handed over when the view's iterable was read out."""
         self.first_pull_produced: int | None = None
 
+        self._counting = threading.RLock()  # a live stream is written in the server's thread
         self.body: Body = Body(keep_bytes)
-        self.at: array[float] = array("d")
-        self.waited: array[float] = array("d")
+        self.at: Times = Times()
+        """The clock when each chunk was handed over."""
+        self.waited: Waits = Waits(self.at)
         self.lead: Changes[int] = Changes()
         """Items made when a chunk was handed over, less the chunk's index."""
         self.contexts: Changes[tuple[bool, bool]] = Changes()
@@ -224,9 +322,9 @@ class Tape:
         self.templates: int = 0
         """How many templates were streamed."""
         self.template_events: int = 0
+        """Non-empty events since the last chunk."""
         self.template_pieces: int = 0
-        self._events_before = 0
-        self._pieces_before = 0
+        """Events since the last chunk, the empty ones too."""
         self.events: Changes[int] = Changes()
         """Non-empty template events in a chunk."""
         self.pieces: Changes[int] = Changes()
@@ -244,22 +342,49 @@ class Tape:
     @property
     def delivered(self) -> int:
         """How many chunks the app has handed over."""
-        return len(self.at)
+        return len(self.body)
 
-    def note_chunk(
-        self, chunk: bytes, *, at: float, waited: float, contexts: tuple[bool, bool]
-    ) -> None:
-        """Write down one more chunk that the app has handed over; the clock in seconds.
+    @property
+    def allowed(self) -> int:
+        """How many items may have been made by now: one for each chunk that was asked for."""
+        return len(self.body) + self.asked
+
+    @allowed.setter
+    def allowed(self, allowed: int) -> None:
+        with self._counting:
+            more = allowed - self.allowed
+            self.asked += more
+            self.spare += more
+
+    @property
+    def produced(self) -> int:
+        """How many items were made."""
+        with self._counting:
+            return len(self.body) + self.asked - self.spare
+
+    @produced.setter
+    def produced(self, produced: int) -> None:
+        self.spare = self.allowed - produced
+
+    def note_chunk(self, chunk: bytes, now: float, waited: float, flags: tuple[bool, bool]) -> None:
+        """Write down a chunk that was pulled by itself, with all its facts.
 
         Another thread may be reading: what counts the chunks is written last.
+
+        :param now: The clock when it was handed over.
+        :param waited: How long the pull took.
+        :param flags: Whether this request's context, and one of this app, is active.
         """
-        index = len(self.at)
+        index = len(self.body)
         self.lead.note(index, self.produced - index)
-        self.contexts.note(index, contexts)
+        self.contexts.note(index, flags)
         self.note_events(index)
-        self.body.add(chunk)
         self.waited.append(waited)
-        self.at.append(at)
+        self.at.append(now)
+        with self._counting:
+            allowed, produced = self.allowed, self.produced
+            self.body.add(chunk)
+            self.allowed, self.produced = max(allowed, index + 1), produced
 
     def forget_events(self) -> None:
         """Start counting template events anew: those until now are in no chunk."""
@@ -267,12 +392,9 @@ class Tape:
 
     def note_events(self, index: int) -> None:
         """Write down how many template events there were since the last chunk."""
-        events = self.template_events - self._events_before
-        pieces = self.template_pieces - self._pieces_before
-        self._events_before += events
-        self._pieces_before += pieces
-        self.events.note(index, events)
-        self.pieces.note(index, pieces)
+        self.events.note(index, self.template_events)
+        self.pieces.note(index, self.template_pieces)
+        self.forget_events()
 
     @property
     def produced_early(self) -> int:

@@ -417,6 +417,7 @@ class Clock:
 def stopped(monkeypatch):
     clock = Clock()
     monkeypatch.setattr("pytest_flask_stream.exchange.clock", clock)
+    monkeypatch.setattr("pytest_flask_stream.pulling.clock", clock)
     monkeypatch.setattr("pytest_flask_stream.deadline.clock", clock)
     return clock
 

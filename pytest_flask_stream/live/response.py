@@ -51,7 +51,7 @@ class Wire:
         ``None`` as long as that is open: there is neither a head nor a chunk.
         """
         came = self._facts.head_at
-        first = next(iter(self._tape.at[:1]), None)
+        first = self._tape.at[0] if self._tape.delivered else None
         if came is None:
             return None if first is None else False
         return first is None or came < first

@@ -148,7 +148,7 @@ class Served:
         now = clock()
         context, variables = self._context, flask_variables()
         flags = self.probe.flags(context.get(variables.request), context.get(variables.app))
-        self.tape.note_chunk(chunk, at=now, waited=now - begun, contexts=flags)
+        self.tape.note_chunk(chunk, now, now - begun, flags)
 
     def close(self, iterable: Iterable[bytes]) -> None:
         """Close what the app gave, in its Context."""
