@@ -93,8 +93,6 @@ class Exchange:
             self._collect_lost_contexts()
         if self.budget.overdrawn:
             self.give_up("opening")
-        self.tape.events.note(0, 0)
-        self.tape.pieces.note(0, 0)
         self._pull_one_by_one()
 
     def _fail_to_open(self, error: BaseException) -> None:

@@ -83,7 +83,11 @@ class Gateway:
         tape.headers.extend(headers)
         if self.on_new_head is not None:
             self.on_new_head()
-        return self.written.append
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        self.written.append(data)
+        self._tape.eventful = True
 
     def put_written_first(self, *chunks: bytes) -> None:
         """Put what was written, and then ``chunks``, before what is still to be pulled."""

@@ -99,6 +99,7 @@ class Probe:
         """Pass the events of a template on, counting them."""
         tape = self.tape
         tape.templates += 1
+        tape.eventful = True
         for event in events:
             tape.template_pieces += 1
             if event:
@@ -300,6 +301,7 @@ class Watch:
         with self._lock:
             self._clients += 1
             if self._clients == 1:
+                flask.appcontext_pushed.connect(_on_appcontext_pushed)
                 flask.request_started.connect(_on_request_started)
                 flask.request_tearing_down.connect(_on_request_tearing_down)
                 flask.appcontext_tearing_down.connect(_on_appcontext_tearing_down)
@@ -311,6 +313,7 @@ class Watch:
         with self._lock:
             self._clients -= 1
             if self._clients == 0:
+                flask.appcontext_pushed.disconnect(_on_appcontext_pushed)
                 flask.request_started.disconnect(_on_request_started)
                 flask.request_tearing_down.disconnect(_on_request_tearing_down)
                 flask.appcontext_tearing_down.disconnect(_on_appcontext_tearing_down)
@@ -320,6 +323,13 @@ class Watch:
 
 watch: Watch = Watch()
 """One for the process, as the signals and the class that it watches are."""
+
+
+def _on_appcontext_pushed(_sender: Flask, **_: object) -> None:
+    # Where none was active, no request's context becomes active without one of the app.
+    probe = current_probe.get(None)
+    if probe is not None:
+        probe.tape.eventful = True
 
 
 def _on_request_started(sender: Flask, **_: object) -> None:

@@ -7,6 +7,10 @@ chunk, and reads the clock on either side of a pull, because the test's own time
 The one for many chunks stays inside: there a pull begins where the last one ended, and one look at
 the clock serves both.
 
+Most streams are a plain generator: no context is active, each chunk is one item, no template is
+streamed. As long as that is so, two small values tell: ``tape.spare`` is 0 after each chunk, and
+``tape.eventful`` is false, which whatever makes more of a stream sets.
+
 The same few lines stand in both loops: to share them would take a call for each chunk.
 """
 
@@ -61,7 +65,7 @@ class Pulling:
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
         request_of, app_of = (variable.get for variable in flask_variables())
         written, keep, waited = gateway.written, body.kept.append, tape.waited
-        request_seen = app_seen = spare_seen = _NOTHING
+        request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
         pull = gateway.chunks.__next__
         self._ask()
         while True:
@@ -85,22 +89,30 @@ class Pulling:
                     budget.settle()
                     self._ending.fail(error)
                     raise
-                if written:
-                    gateway.put_written_first(chunk)
-                    pull = gateway.chunks.__next__
-                    chunk = pull()
+                if tape.spare or tape.eventful:
+                    if written:
+                        gateway.put_written_first(chunk)
+                        pull = gateway.chunks.__next__
+                        chunk = pull()
+                    if app_of(None) is not app_seen or request_of(None) is not request_seen:
+                        request_seen, app_seen = request_of(None), app_of(None)
+                        tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
+                    if tape.spare != spare_seen:
+                        spare_seen = tape.spare
+                        tape.lead.note(len(body), 1 - spare_seen)
+                        tape.eventful = True
+                    if tape.templates:
+                        if (
+                            tape.template_pieces != pieces_seen
+                            or tape.template_events != events_seen
+                        ):
+                            pieces_seen, events_seen = tape.template_pieces, tape.template_events
+                            tape.events.note(len(body), events_seen)
+                            tape.pieces.note(len(body), pieces_seen)
+                        tape.template_pieces = tape.template_events = 0
                 budget.used = used = budget.used + took
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
                     raise self._refused(chunk)
-                request, app = request_of(None), app_of(None)
-                if request is not request_seen or app is not app_seen:
-                    request_seen, app_seen = request, app
-                    tape.contexts.note(len(body), self._probe.flags(request, app))
-                if tape.spare != spare_seen:
-                    spare_seen = tape.spare
-                    tape.lead.note(len(body), 1 - spare_seen)
-                if tape.templates:
-                    tape.note_events(len(body))
                 note_time(now)
                 note_wait(took)
                 tape.asked = 0
@@ -153,28 +165,36 @@ class Pulling:
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
         request_of, app_of = (variable.get for variable in flask_variables())
         written, keep, note_time = gateway.written, body.kept.append, tape.at.pack()
-        request_seen = app_seen = spare_seen = _NOTHING
+        request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
         room, begun, wanted = body.room, budget.begun, len(body) + count
-        spare = 0
         try:
             for chunk in islice(gateway.chunks, count):
                 now = clock()
-                if written:
-                    gateway.put_written_first(chunk)
-                    return False
+                if tape.spare or tape.eventful:
+                    if written:
+                        gateway.put_written_first(chunk)
+                        return False
+                    if app_of(None) is not app_seen or request_of(None) is not request_seen:
+                        request_seen, app_seen = request_of(None), app_of(None)
+                        tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
+                    if tape.spare != spare_seen:
+                        spare_seen = tape.spare
+                        tape.lead.note(len(body), 1 - spare_seen)
+                        tape.eventful = True
+                    if tape.templates:
+                        if (
+                            tape.template_pieces != pieces_seen
+                            or tape.template_events != events_seen
+                        ):
+                            pieces_seen, events_seen = tape.template_pieces, tape.template_events
+                            tape.events.note(len(body), events_seen)
+                            tape.pieces.note(len(body), pieces_seen)
+                        tape.template_pieces = tape.template_events = 0
+                    tape.spare += 1
+                else:
+                    tape.spare = 1  # for the next chunk
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
                     raise self._refused(chunk)
-                request, app = request_of(None), app_of(None)
-                if request is not request_seen or app is not app_seen:
-                    request_seen, app_seen = request, app
-                    tape.contexts.note(len(body), self._probe.flags(request, app))
-                if tape.spare != spare_seen:
-                    spare_seen = tape.spare
-                    tape.lead.note(len(body), 1 - spare_seen)
-                    spare = spare_seen + 1
-                tape.spare = spare
-                if tape.templates:
-                    tape.note_events(len(body))
                 note_time(now)
                 room -= len(chunk)
                 if room >= 0:
@@ -194,10 +214,12 @@ class Pulling:
         return True
 
     def _ask(self) -> None:
-        tape = self._tape
+        tape, variables = self._tape, flask_variables()
         if tape.first_pull_produced is None:
             tape.first_pull_produced = tape.produced
         tape.allowed = len(tape.body) + 1
+        if variables.app.get(None) is not None or variables.request.get(None) is not None:
+            tape.eventful = True
 
     def _look_at_clock(self, begun: float) -> float:
         """Look whether there is time left, and give the clock from which on it counts now."""

@@ -58,17 +58,20 @@ class EarlyRead(NamedTuple):
 
 
 class Changes(Generic[T]):
-    """A column of which most neighbours are equal: kept as the places where it changes."""
+    """A column of which most neighbours are equal: kept as the places where it changes.
+
+    It has ``value`` from the start.
+    """
 
     __slots__ = ("_starts", "_values")
 
-    def __init__(self) -> None:
-        self._starts: array[int] = array("q")
-        self._values: list[T] = []
+    def __init__(self, value: T) -> None:
+        self._starts: array[int] = array("q", [0])
+        self._values: list[T] = [value]
 
     def note(self, index: int, value: T) -> None:
         """From ``index`` on the column has ``value``."""
-        if not self._values or self._values[-1] != value:
+        if self._values[-1] != value:
             # In this order: another thread may be reading.
             self._values.append(value)
             self._starts.append(index)
@@ -249,6 +252,7 @@ class Tape:
         "early",
         "endpoint",
         "error",
+        "eventful",
         "events",
         "exhausted_at",
         "first_pull_produced",
@@ -309,14 +313,18 @@ class Tape:
         """How many chunks had been handed over when the view's iterable was read out."""
         self.first_pull_produced: int | None = None
 
+        self.eventful: bool = False
+        """Whether there is more to look at, chunk by chunk, than items and the clock: a Flask
+        context, a template, data that was written, chunks that are not one item each."""
+
         self._counting = threading.RLock()  # a live stream is written in the server's thread
         self.body: Body = Body(keep_bytes)
         self.at: Times = Times()
         """The clock when each chunk was handed over."""
         self.waited: Waits = Waits(self.at)
-        self.lead: Changes[int] = Changes()
+        self.lead: Changes[int] = Changes(1)
         """Items made when a chunk was handed over, less the chunk's index."""
-        self.contexts: Changes[tuple[bool, bool]] = Changes()
+        self.contexts: Changes[tuple[bool, bool]] = Changes((False, False))
         """Whether this request's context, and one of this app, was active."""
 
         self.templates: int = 0
@@ -325,9 +333,9 @@ class Tape:
         """Non-empty events since the last chunk."""
         self.template_pieces: int = 0
         """Events since the last chunk, the empty ones too."""
-        self.events: Changes[int] = Changes()
+        self.events: Changes[int] = Changes(0)
         """Non-empty template events in a chunk."""
-        self.pieces: Changes[int] = Changes()
+        self.pieces: Changes[int] = Changes(0)
         """Template events in a chunk, the empty ones too."""
 
         self.teardowns: list[Teardown] = []
