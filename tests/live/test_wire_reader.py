@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import time
 import tracemalloc
 import weakref
@@ -775,13 +776,13 @@ def test_whatever_arrives_is_read_or_refused(wire: bytes, method: str, data: st.
     )
 
 
-@settings(max_examples=40)  # of those that end clean; most do not
+@settings(max_examples=200)  # one in five ends clean
 @given(mutated())
 def test_what_is_read_to_a_clean_end_h11_reads_as_well(wire: bytes) -> None:
     found = see([wire, EOF])
     # h11 takes no space before an extension, which RFC 9112 (section 7.1.1) allows.
-    assume(found.end == "clean" and b" ;" not in wire and b"\t;" not in wire)
-    assert frames_by_h11(wire) == [frame for frame in found.frames if frame]
+    if found.end == "clean" and not re.search(rb"[ \t];", wire):
+        assert frames_by_h11(wire) == [frame for frame in found.frames if frame]
 
 
 def frames_by_h11(wire: bytes) -> list[bytes]:
