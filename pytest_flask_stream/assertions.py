@@ -89,9 +89,9 @@ class Claims:
         self._require_streamed(claim)
         self._require_end(claim)
         tape = self._tape
-        for index in range(tape.delivered):
-            if tape.lead[index] > 1 + read_ahead:
-                self._fail(claim, early.not_lazy(tape, index, read_ahead))
+        for indexes, lead in tape.lead.spans(tape.delivered):
+            if lead > 1 + read_ahead:
+                self._fail(claim, early.not_lazy(tape, indexes[0], read_ahead))
 
     def assert_complete(self) -> None:
         """Claim that the body came whole.
@@ -237,7 +237,12 @@ class Claims:
         tape = self._tape
         if not tape.delivered:
             self._fail(claim, explain.no_chunks(tape))
-        without = [index for index in range(tape.delivered) if not tape.contexts[index][0]]
+        without = [
+            index
+            for indexes, (request, _app) in tape.contexts.spans(tape.delivered)
+            if not request
+            for index in indexes
+        ]
         if without:
             self._fail(claim, missing.no_request_context(tape, without))
 

@@ -111,7 +111,7 @@ def _torn_down_twice(tape: Tape, runs: list[Teardown]) -> Finding:
         f"the teardown functions ran {len(runs)} times: {moments} of"
         f" {counted(tape.delivered, 'chunk')}"
     )
-    kept = all(tape.contexts[index][0] for index in range(tape.delivered))
+    kept = all(request for _, (request, _) in tape.contexts.spans(tape.delivered))
     around = [teardown.delivered for teardown in runs] == [0, tape.delivered]
     if kept and around and Context().run(_flask_tears_down_twice):
         return Finding(

@@ -343,12 +343,12 @@ def no_context_error(tape: Tape) -> Finding:
     verdict = "did not end in a missing-context error"
     if tape.error is not None or tape.state == "closed" or not tape.delivered:
         return found._replace(verdict=verdict)
-    contexts = [tape.contexts[index] for index in range(tape.delivered)]
-    with_request = sum(request for request, _app in contexts)
+    contexts = tape.contexts.spans(tape.delivered)
+    with_request = sum(len(indexes) for indexes, (request, _app) in contexts if request)
     return found._replace(
         verdict=verdict,
         seen=f"{found.seen}; request context active in {with_request} of"
-        f" {counted(len(contexts), 'chunk')}",
+        f" {counted(tape.delivered, 'chunk')}",
         cause=f"what {named_view(tape)} handed over had the context, or did not touch it",
         remedy="claim assert_request_context() where the context is kept",
     )

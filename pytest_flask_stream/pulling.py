@@ -66,7 +66,7 @@ class Pulling:
         request_of, app_of = (variable.get for variable in flask_variables())
         written, keep, waited = gateway.written, body.kept.append, tape.waited
         request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
-        pull = gateway.chunks.__next__
+        pull, room = gateway.chunks.__next__, body.room
         self._ask()
         while True:
             note_time = tape.at.pack()
@@ -110,13 +110,15 @@ class Pulling:
                             tape.events.note(len(body), events_seen)
                             tape.pieces.note(len(body), pieces_seen)
                         tape.template_pieces = tape.template_events = 0
+                    tape.spare += 1
+                else:
+                    tape.spare = 1  # for the next chunk
                 budget.used = used = budget.used + took
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
                     raise self._refused(chunk)
                 note_time(now)
                 note_wait(took)
-                tape.asked = 0
-                body.room = room = body.room - len(chunk)
+                body.room = room = room - len(chunk)
                 if room >= 0:
                     keep(chunk)
                 else:
@@ -124,8 +126,6 @@ class Pulling:
                 if used > budget.limit and budget.overdrawn:
                     self._ending.give_up("pull")
                 yield chunk
-                tape.asked = 1
-                tape.spare += 1
 
     def many(self, count: int, unkept: list[bytes]) -> None:
         """Pull at most ``count`` chunks in one go.
@@ -145,7 +145,6 @@ class Pulling:
                     break
                 count -= len(body) - before
             else:
-                self._tape.allowed = len(body)
                 return
             budget.settle()
             self._end()
@@ -214,12 +213,16 @@ class Pulling:
         return True
 
     def _ask(self) -> None:
-        tape, variables = self._tape, flask_variables()
+        tape = self._tape
         if tape.first_pull_produced is None:
             tape.first_pull_produced = tape.produced
         tape.allowed = len(tape.body) + 1
-        if variables.app.get(None) is not None or variables.request.get(None) is not None:
-            tape.eventful = True
+        tape.eventful = (
+            tape.templates > 0
+            or tape.lead.last != 1
+            or len(self._gateway.written) > 0
+            or any(variable.get(None) is not None for variable in flask_variables())
+        )
 
     def _look_at_clock(self, begun: float) -> float:
         """Look whether there is time left, and give the clock from which on it counts now."""
@@ -243,6 +246,7 @@ class Pulling:
     def _refused(self, chunk: object) -> TypeError:
         """Make the error for something that is no bytes; a server would end the response here."""
         __tracebackhide__ = True
+        self._tape.spare -= 1  # there is no next chunk
         error = not_bytes(self._tape, chunk)
         self._ending.fail(error)
         return error

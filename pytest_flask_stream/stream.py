@@ -94,6 +94,25 @@ _INSTEAD = {
 }
 
 
+class _Elsewhere:
+    """A name that other responses have, and ours has not: says which one to use.
+
+    A ``__getattr__`` would say so too, and make every other attribute as slow as it is itself.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        __tracebackhide__ = True
+        raise AttributeError(
+            f"{owner.__name__} has no {self._name!r}; use {self._instead}",
+            name=self._name,
+            obj=instance,
+        )
+
+
 class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
     """A response that is read lazily, chunk by chunk, as a server reads it.
 
@@ -405,11 +424,9 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
         if producer is not None:
             producer.close()
 
-    def __getattr__(self, name: str) -> NoReturn:
-        __tracebackhide__ = True
-        instead = _INSTEAD.get(name)
-        hint = "" if instead is None else f"; use {instead}"
-        raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
+
+for _name, _instead in _INSTEAD.items():
+    setattr(StreamedResponse, _name, _Elsewhere(_name, _instead))
 
 
 def _condition(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import pack
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -75,6 +75,19 @@ class Changes(Generic[T]):
             # In this order: another thread may be reading.
             self._values.append(value)
             self._starts.append(index)
+
+    @property
+    def last(self) -> T:
+        """The value that it has now."""
+        return self._values[-1]
+
+    def spans(self, end: int) -> Iterator[tuple[range, T]]:
+        """Give the indexes below ``end`` in ranges that have one value, with that value."""
+        for start, stop, value in zip(
+            self._starts, [*self._starts[1:], end], self._values, strict=True
+        ):
+            if start < min(stop, end):
+                yield range(start, min(stop, end)), value
 
     def __getitem__(self, index: int) -> T:
         return self._values[bisect_right(self._starts, index) - 1]
