@@ -115,7 +115,7 @@ class Budget:
         """Set the seconds that there are in all; ``None``: as many as it takes."""
         self.timeout: float | None = timeout
         self.limit: float = timeout or math.inf
-        self.deadline: float = 0.0
+        self.deadline = 0.0
 
     @property
     def overdrawn(self) -> bool:

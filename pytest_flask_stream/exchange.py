@@ -132,7 +132,7 @@ class Exchange:
 
     def _pull_one_by_one(self) -> None:
         loop = self._loop = self._pulling.one_by_one()
-        self.budget.frame = loop.gi_frame
+        self.budget.frame = getattr(loop, "gi_frame", None)
         self.next_chunk = partial(self.context.run, next, loop)
 
     def pull(self, count: int) -> None:
@@ -191,8 +191,7 @@ class Exchange:
     @property
     def busy(self) -> bool:
         """Whether the app is producing a chunk at this moment."""
-        loop = self._loop
-        return self._pulling.in_one_go or (loop is not None and loop.gi_running)
+        return self._pulling.in_one_go or getattr(self._loop, "gi_running", False)
 
     # Starting in a thread
 

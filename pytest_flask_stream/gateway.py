@@ -33,8 +33,6 @@ class Gateway:
         self._on_close: list[Callable[[], object]] = []
         self.headers: HeaderList = []
         """The headers as the app gave them."""
-        self.on_new_head: Callable[[], object] | None = None
-        """Called when the app has replaced the head that it gave first."""
         self.chunks: Iterator[bytes] = iter(())
         """What is still to be pulled."""
         self.written: list[bytes] = []
@@ -77,12 +75,8 @@ class Gateway:
             raise exc_info[1].with_traceback(exc_info[2])
         if exc_info is None and tape.status is not None:
             raise started_twice(self._record, tape.status, status)
-        tape.status = status
         self.headers = list(headers)
-        tape.headers.clear()
-        tape.headers.extend(headers)
-        if self.on_new_head is not None:
-            self.on_new_head()
+        tape.note_head(status, headers)
         return self._write
 
     def _write(self, data: bytes) -> None:

@@ -415,14 +415,14 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
         __tracebackhide__ = True
         self.close()
 
+    def _take_new_head(self) -> None:
+        """Follow an app that has replaced its head before it was sent (PEP 3333)."""
+        self.status = self._tape.status or ""
+        self.headers.clear()
+        self.headers.extend(self._tape.headers)
+
     def _context_left(self) -> str | None:
         return self._producer.context_left()
-
-    def __del__(self) -> None:
-        # A dropped stream is closed in its own Context, not where the collector happens to be.
-        producer = self.__dict__.get("_producer")
-        if producer is not None:
-            producer.close()
 
 
 for _name, _instead in _INSTEAD.items():

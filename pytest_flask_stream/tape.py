@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import pack
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -273,6 +273,7 @@ class Tape:
         "headers",
         "lead",
         "method",
+        "on_new_head",
         "passthrough",
         "path",
         "pieces",
@@ -291,7 +292,7 @@ class Tape:
         "waited",
     )
 
-    def __init__(  # noqa: PLR0915 - it is as long as the list of facts
+    def __init__(  # noqa: PLR0915 - one line for each fact
         self, method: str, path: str, query_string: str, keep_bytes: int
     ) -> None:
         self.method: str = method
@@ -300,6 +301,8 @@ class Tape:
         self.endpoint: str | None = None
         self.status: str | None = None
         self.headers: Headers = Headers()
+        self.on_new_head: Callable[[], object] | None = None
+        """Called when the app has replaced the head that it gave first."""
         self.state: State = "open"
         self.error: BaseException | None = None
         self.began: float = 0.0
@@ -314,7 +317,10 @@ class Tape:
         self.passthrough: bool = False
         """Whether the view set ``direct_passthrough``."""
         self.asked: int = 0
-        """Chunks that were asked for and not handed over yet: none, or one."""
+        """Chunks that were asked for and not handed over yet.
+
+        While a stream is read that is always one: the next is asked for with each handed over.
+        """
         self.spare: int = 0
         """Items that may still be made, one for each chunk asked for; below 0 it is too many.
 
@@ -386,6 +392,14 @@ class Tape:
     @produced.setter
     def produced(self, produced: int) -> None:
         self.spare = self.allowed - produced
+
+    def note_head(self, status: str, headers: Iterable[tuple[str, str]]) -> None:
+        """Take the status line and the headers, also in the place of those given before."""
+        self.status = status
+        self.headers.clear()
+        self.headers.extend(headers)
+        if self.on_new_head is not None:
+            self.on_new_head()
 
     def note_chunk(self, chunk: bytes, now: float, waited: float, flags: tuple[bool, bool]) -> None:
         """Write down a chunk that was pulled by itself, with all its facts.

@@ -901,6 +901,30 @@ def test_start_response_with_exc_info_replaces_an_answer_that_has_not_begun(open
     assert stream.read() == b"sorry"
 
 
+@pytest.mark.parametrize("read", [next, lambda stream: stream.take(2)])
+def test_a_head_that_is_replaced_in_the_first_pull_is_the_responses_too(open_client, read):
+    def replaces(inner):
+        def run(environ, start_response):
+            start_response("200 Fine", [("X-Try", "1"), ("X-Old", "yes")])
+            return fails_at_once(start_response)
+
+        return run
+
+    def fails_at_once(start_response):
+        try:
+            raise LookupError("no row")
+        except LookupError:
+            start_response("500 Sorry", [("X-Try", "2")], sys.exc_info())
+        yield b"sorry"
+
+    stream = open_client(layered(replaces)).get("/")
+    assert (stream.status_code, dict(stream.headers)) == (200, {"X-Try": "1", "X-Old": "yes"})
+    read(stream)
+    assert stream.record.status == "500 Sorry"
+    assert (stream.status.upper(), stream.status_code) == ("500 SORRY", 500)
+    assert dict(stream.headers) == dict(stream.record.headers) == {"X-Try": "2"}
+
+
 def test_start_response_with_exc_info_after_the_first_chunk_raises_it(open_client):
     error = LookupError("late")
 

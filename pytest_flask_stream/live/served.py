@@ -100,9 +100,7 @@ class Served:
             if exc_info is None and tape.status is not None:
                 raise started_twice(self.record, tape.status, status)
             write = start_response(status, headers, exc_info)
-            tape.status = status
-            tape.headers.clear()
-            tape.headers.extend(headers)
+            tape.note_head(status, headers)
             self.started = True
             self._tell()
 
