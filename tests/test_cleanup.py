@@ -473,4 +473,5 @@ def test_a_generator_left_suspended_is_told_of_where_a_layer_hides_the_error(app
     next(stream)
     text = failure_of(stream.assert_cleaned_up)
     assert "left its generator unfinished" in text.splitlines()[0]
+    assert part(text, "seen").startswith("the generator of view view (")
     stuck.pop().close()

@@ -234,3 +234,39 @@ def test_a_client_that_does_not_ask_the_app(app):
         "Canned answered without asking the app, so there is no stream to read\n"
         "  remedy:  have its open() call super().open()"
     )
+
+
+# Numbers in a text, where two would do by chance
+
+
+def test_where_the_third_fragment_was_looked_for(app, client):
+    app.add_url_rule("/", "view", lambda: iter(["one ", "three ", "two ", "four"]))
+    text = failure_of(client.get("/").assert_order, "one", "three", "two", "three")
+    assert "fragment 3, b'three', does not occur after byte 13 in 4 chunks" in text
+    assert "; it occurs at byte 4\n" in text
+    assert "  cause:   the fragments come in another order\n" in text
+
+
+def test_in_which_chunks_an_earlier_read_has_taken_it(app, client):
+    app.add_url_rule("/", "view", lambda: iter(["a long one", "b", "c", "de"]))
+    stream = client.get("/")
+    stream.drain()
+    text = failure_of(stream.take_until, "bcd")
+    assert "it begins in chunk 1 and ends in chunk 3" in text
+    assert "chunk 3 holds it" in failure_of(stream.take_until, "de")
+
+
+def test_too_many_chunks_of_a_layer_that_merges(app, client):
+    class Pairs:
+        def __init__(self, application):
+            self.application = application
+
+        def __call__(self, environ, start_response):
+            body = iter(self.application(environ, start_response))
+            return (b"".join(pair) for pair in zip(body, body, strict=True))
+
+    app.wsgi_app = Pairs(app.wsgi_app)
+    app.add_url_rule("/", "view", lambda: iter("abcdef"))
+    text = failure_of(client.get("/").assert_chunk_count, at_most=1)
+    assert "cuts up" not in text
+    assert ") yields more\n" in text
