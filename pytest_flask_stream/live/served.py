@@ -73,6 +73,7 @@ class Served:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Call the app in the server's place."""
+        __tracebackhide__ = True
         self.thread = threading.current_thread()
         environ.update(self._carried)
         environ[ENVIRON_KEY] = self.probe
@@ -87,6 +88,7 @@ class Served:
         return handed_on(iterable, self)
 
     def _call(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        __tracebackhide__ = True
         iterable = self._application(environ, self._watched(start_response))
         if not hasattr(iterable, "__iter__"):
             raise no_iterable(iterable)
@@ -96,6 +98,7 @@ class Served:
         def started(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
         ) -> Callable[[bytes], object]:
+            __tracebackhide__ = True
             tape = self.tape
             if exc_info is None and tape.status is not None:
                 raise started_twice(self.record, tape.status, status)
@@ -105,6 +108,7 @@ class Served:
             self._tell()
 
             def write_and_note(chunk: bytes) -> None:
+                __tracebackhide__ = True
                 self.about_to_pull()
                 self.note(chunk, clock())
                 write(chunk)
@@ -124,6 +128,7 @@ class Served:
 
     def pull(self, pull: Callable[[], bytes]) -> bytes:
         """Pull one chunk in the app's Context, and write down what is seen."""
+        __tracebackhide__ = True
         self.about_to_pull()
         begun = clock()
         try:
@@ -137,6 +142,7 @@ class Served:
         return chunk
 
     def _checked(self, chunk: object) -> bytes:
+        __tracebackhide__ = True
         if not isinstance(chunk, bytes):
             raise not_bytes(self.tape, chunk)
         return chunk
@@ -150,6 +156,7 @@ class Served:
 
     def close(self, iterable: Iterable[bytes]) -> None:
         """Close what the app gave, in its Context."""
+        __tracebackhide__ = True
         try:
             close = getattr(iterable, "close", None)
             if close is not None:
@@ -223,6 +230,7 @@ class _HandedOn:
         return self
 
     def __next__(self) -> bytes:
+        __tracebackhide__ = True
         pull = self._pull
         if pull is None:
             pull = self._pull = self._begin()
@@ -232,6 +240,7 @@ class _HandedOn:
         items: list[Iterator[bytes]] = []
 
         def first() -> bytes:
+            __tracebackhide__ = True
             # An iterable may already run code of the app's when it is asked for its iterator.
             if not items:
                 items.append(iter(self._iterable))
@@ -240,6 +249,7 @@ class _HandedOn:
         return first
 
     def close(self) -> None:
+        __tracebackhide__ = True
         self._served.close(self._iterable)
 
 

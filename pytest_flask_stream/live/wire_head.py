@@ -40,7 +40,7 @@ class HeadReader:
 
     def __init__(self, method: str, target: str, headers: Fields, body: bytes) -> None:
         self._h11 = h11.Connection(h11.CLIENT)
-        self.request = _write_request(self._h11, method, target, headers, body)
+        self.request: bytes = _write_request(self._h11, method, target, headers, body)
         self._method = method
         self._keep_alive = not _says_close(headers)
 
