@@ -147,11 +147,17 @@ class StreamTruncated(StreamError):
     ``end`` is how the exchange ended, as in ``wire.end``.
     """
 
-    def __init__(self, end: str, detail: str, record: Transcript | None = None) -> None:
+    def __init__(
+        self,
+        end: str,
+        detail: str,
+        record: Transcript | None = None,
+        *,
+        remedy: str | None = None,
+    ) -> None:
+        remedy = remedy or "see which layer ended the response early: the app raised nothing"
         super().__init__(
-            f"the body was cut off on the wire ({end}): {detail}\n"
-            "  remedy:  see which layer ended the response early: the app raised nothing",
-            record,
+            f"the body was cut off on the wire ({end}): {detail}\n  remedy:  {remedy}", record
         )
         self.end = end
         self.detail = detail

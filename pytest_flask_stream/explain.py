@@ -156,6 +156,8 @@ def too_few(tape: Tape, count: int, wanted: int) -> Finding:
         otherwise = early_cause(tape.early), early_remedy(tape)
     elif tape.streamed is False:
         otherwise = _complete_body(tape)
+    elif count < tape.delivered and tape.state == "exhausted":
+        otherwise = _fewer_on_the_wire(tape, count)
     elif tape.produced > count:
         otherwise = f"a layer behind {named_view(tape)} merges its items", _MEND
     else:
@@ -169,11 +171,24 @@ def too_few(tape: Tape, count: int, wanted: int) -> Finding:
 def too_many(tape: Tape, count: int, wanted: int) -> Finding:
     """There are more chunks than claimed."""
     cause = f"{named_view(tape)} yields more"
-    if tape.produced < count:
+    if tape.delivered < count:
+        cause = f"{_NO_FRAMES}, and came in more pieces than the app gave"
+    elif tape.produced < count:
         cause = f"a layer behind {named_view(tape)} cuts up what it yields"
     return Finding(f"gave more than {counted(wanted, 'chunk')}", _count(tape, count), cause, _MEND)
 
 
+def _fewer_on_the_wire(tape: Tape, count: int) -> tuple[str, str]:
+    """Give cause and remedy where the app gave more chunks than arrived: over a socket only."""
+    body = tape.body
+    empty = sum(not body.size_of(index) for index in range(len(body)))
+    if count == tape.delivered - empty:
+        cause = f"{empty} of the app's {counted(tape.delivered, 'chunk')} had no bytes"
+        return f"{cause}: nothing is sent for them over the wire", "claim the chunks that are sent"
+    return f"{_NO_FRAMES}: what arrives together is one chunk", "claim the content of the body"
+
+
+_NO_FRAMES = "the body went over the wire without frames"
 _MEND = "mend the app, or the claim"
 
 

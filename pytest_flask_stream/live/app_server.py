@@ -16,6 +16,7 @@ from flask import Flask
 from pytest_flask_stream.errors import StreamServerError
 from pytest_flask_stream.settings import DEFAULTS
 from pytest_flask_stream.tape import Tape
+from pytest_flask_stream.transcript import counted
 
 from .served import Served
 from .server import RunningServer, start_server
@@ -111,7 +112,8 @@ class AppServer:
 
 
 def _stuck_error(threads: list[threading.Thread], strangers: list[Served]) -> StreamServerError:
-    lines = [f"the app keeps {len(threads)} of the server's threads {_GRACE:g} s after its end"]
+    where = counted(len(threads), "thread")
+    lines = [f"the app still runs in {where} of the server, {_GRACE:g} s after that was stopped"]
     for served in strangers:
         if served.thread in threads:
             lines.append(f"  stuck:   {served.tape.method} {served.tape.path}")

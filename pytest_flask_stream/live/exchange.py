@@ -27,6 +27,7 @@ from pytest_flask_stream.errors import (
 from pytest_flask_stream.record import StreamRecord
 from pytest_flask_stream.refusals import never_started
 from pytest_flask_stream.tape import Body, State, Tape
+from pytest_flask_stream.transcript import counted
 
 from .connection import Connections
 from .facts import WireFacts
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _LOOK_EVERY = 0.001
+_NO_LENGTH = "leave Content-Length away where the length is not known before"
 _UNNOTICED = "a generator that does not yield does not notice that its client has left"
 
 
@@ -209,13 +211,15 @@ class LiveExchange:
 
     def _refuse(self, bad: BadWire) -> NoReturn:
         __tracebackhide__ = True
-        error = StreamServerError(
-            f"what came over the wire is no HTTP response: {bad}",
-            self.record,
-            remedy="see what answers there: this package's own servers send no such thing",
-        )
+        remedy = "see what answers there: this package's own servers send no such thing"
+        reason = f"what came over the wire is no HTTP response: {bad}"
+        declared, given = self._declared, self.tape.body.size
+        if declared is not None and given > declared:
+            reason += f"; the app declared Content-Length: {declared} and gave {given} bytes"
+            remedy = _NO_LENGTH
+        error = StreamServerError(reason, self.record, remedy=remedy)
         self._finish("failed", error)
-        raise error from bad
+        raise error from None  # the text says all of it
 
     # Waiting
 
@@ -322,10 +326,22 @@ class LiveExchange:
         raise error
 
     def _truncated(self, end: End) -> StreamTruncated:
-        detail = f"{len(self.body)} chunks came whole"
+        detail = f"{counted(len(self.body), 'chunk')} came whole"
         if end.partial:
-            detail += f", and {len(end.partial)} bytes of another"
-        return StreamTruncated(self.facts.end or "truncated", detail, self.record)
+            detail += f", and {counted(len(end.partial), 'byte')} of another"
+        remedy = None
+        if self._declared is not None:
+            came = counted(self.body.size, "byte")
+            detail = f"{came} came, Content-Length: {self._declared}"
+            remedy = _NO_LENGTH if self.tape.body.size == self.body.size else None
+        how = self.facts.end or "truncated"
+        return StreamTruncated(how, detail, self.record, remedy=remedy)
+
+    @property
+    def _declared(self) -> int | None:
+        """How many bytes the app says that it sends, if it does."""
+        length = self.tape.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() else None
 
     def _wait_for_close(self, note: str | None = None) -> None:
         __tracebackhide__ = True

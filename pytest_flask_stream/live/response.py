@@ -69,9 +69,10 @@ class Wire:
         return self._facts.end
 
     def __repr__(self) -> str:
-        version = f"HTTP/{self.http_version}" if self.http_version else "no head"
-        how = "chunked" if self.chunked else "not chunked"
-        return f"<Wire {version} {how}: {counted(self.frames, 'frame')}, {self.end or 'no end'}>"
+        head = "no head yet"
+        if self.http_version is not None:
+            head = f"HTTP/{self.http_version} {'chunked' if self.chunked else 'not chunked'}"
+        return f"<Wire {head}: {counted(self.frames, 'frame')}, {self.end or 'no end'}>"
 
 
 class LiveStreamedResponse(StreamedResponse):
