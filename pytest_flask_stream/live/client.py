@@ -109,6 +109,8 @@ class LiveStreamClient(StreamClient):
 
     if TYPE_CHECKING:  # the same, with the response that they give
 
+        def __enter__(self) -> LiveStreamClient: ...
+
         def open(
             self,
             path: str | EnvironBuilder | WSGIEnvironment | Request = "/",

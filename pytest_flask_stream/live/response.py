@@ -105,5 +105,11 @@ class LiveStreamedResponse(StreamedResponse):
         __tracebackhide__ = True
         self._producer.disconnect(reset=reset)
 
+    if TYPE_CHECKING:  # the same, with the type that they give
+
+        def __iter__(self) -> LiveStreamedResponse: ...
+
+        def __enter__(self) -> LiveStreamedResponse: ...
+
     def _arriving(self, chunks: list[bytes]) -> list[bytes]:
         return [chunk for chunk in chunks if chunk]  # an empty chunk sends nothing

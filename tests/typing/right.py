@@ -14,6 +14,8 @@ from pytest_flask_stream import (
     ChunksNotKept,
     DecodeError,
     EndlessStream,
+    LiveStreamClient,
+    LiveStreamedResponse,
     MakeStreamClient,
     StreamClient,
     StreamClosed,
@@ -25,6 +27,7 @@ from pytest_flask_stream import (
     StreamTimeout,
     StreamTruncated,
     Teardown,
+    Wire,
 )
 
 
@@ -47,6 +50,23 @@ def test_the_factory_is_annotated_with_the_protocol(
     assert_type(make_stream_client(), StreamClient)
     assert_type(make_stream_client(app), StreamClient)
     assert_type(make_stream_client(app.test_client(), timeout=1, isolate=False), StreamClient)
+    assert_type(make_stream_client(live=True), LiveStreamClient)
+    assert_type(make_stream_client(app, live=True, timeout=1), LiveStreamClient)
+
+
+def test_a_live_stream_has_a_wire(live_stream_client: LiveStreamClient, app: Flask) -> None:
+    stream = live_stream_client.post("/", data={"a": "b"})
+    assert_type(stream, LiveStreamedResponse)
+    assert_type(stream.wire, Wire)
+    assert_type(stream.wire.frames, int)
+    assert_type(stream.wire.chunked, bool | None)
+    assert stream.wire.end in ("clean", "truncated", "reset", "undelimited", None)
+    stream.disconnect(reset=True)
+    with LiveStreamClient(app, server="waitress", timeout=1) as client, client.get("/") as other:
+        assert_type(client, LiveStreamClient)
+        assert_type(other, LiveStreamedResponse)
+    either: StreamClient = client
+    either.get("/").disconnect()
 
 
 def test_settings_are_keywords(app: Flask) -> None:

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pytest_flask_stream import MakeStreamClient, StreamClient, StreamedResponse, StreamSettings
+from pytest_flask_stream import (
+    LiveStreamClient,
+    MakeStreamClient,
+    StreamClient,
+    StreamedResponse,
+    StreamSettings,
+)
 
 
 def settings_are_known_and_of_their_type(app: Flask, make: MakeStreamClient) -> None:
     StreamClient(app, time_out=1)  # type: ignore[call-arg]
     StreamClient(app, timeout="1")  # type: ignore[arg-type]
-    make(app, max_chunk=1)  # type: ignore[call-arg]
-    make(keep_bytes=None)  # type: ignore[arg-type]
+    make(app, max_chunk=1)  # type: ignore[call-overload]
+    make(keep_bytes=None)  # type: ignore[call-overload]
     settings: StreamSettings = {"buffered": True}  # type: ignore[typeddict-unknown-key]
     StreamClient(app, **settings).isolate = None  # type: ignore[assignment]
 
@@ -23,7 +29,7 @@ def settings_are_known_and_of_their_type(app: Flask, make: MakeStreamClient) -> 
 def an_app_is_a_flask_app(make: MakeStreamClient) -> None:
     StreamClient()  # type: ignore[call-arg]
     StreamClient("app")  # type: ignore[arg-type]
-    make(object())  # type: ignore[arg-type]
+    make(object())  # type: ignore[call-overload]
 
 
 def a_request_takes_what_flask_takes(client: StreamClient) -> None:
@@ -43,6 +49,13 @@ def facts_are_read_only(stream: StreamedResponse) -> None:
     stream.produced = 1  # type: ignore[misc]
     stream.record.produced = 1  # type: ignore[misc]
     assert stream.state == "ended"  # type: ignore[comparison-overlap]
+
+
+def only_a_live_stream_has_a_wire(client: StreamClient, live: LiveStreamClient) -> None:
+    client.get("/").disconnect(reset=True)  # type: ignore[call-arg]
+    live.get("/").wire.frames = 1  # type: ignore[misc]
+    assert live.get("/").wire.end == "cut off"  # type: ignore[comparison-overlap]
+    LiveStreamClient("app")  # type: ignore[arg-type]
 
 
 def claims_take_what_they_say(stream: StreamedResponse) -> None:
