@@ -34,7 +34,13 @@ nitpick_ignore_regex = [
     ("py:meth", r"(flask|werkzeug)\..*"),
 ]
 
-MADE_BY_US = {"MakeStreamClient", "StreamRecord", "StreamedResponse"}
+MADE_BY_US = {
+    "LiveStreamedResponse",
+    "MakeStreamClient",
+    "StreamRecord",
+    "StreamedResponse",
+    "Wire",
+}
 
 
 def leave_out_constructors(_app, what, name, _obj, _options, _signature, _returns):
