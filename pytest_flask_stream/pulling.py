@@ -158,7 +158,7 @@ class Pulling:
             budget.thread = None
             self.in_one_go = False
 
-    def _pull_block(self, count: int, unkept: list[bytes]) -> bool:  # noqa: C901
+    def _pull_block(self, count: int, unkept: list[bytes]) -> bool:  # noqa: C901, PLR0912
         """Pull at most ``count`` chunks, and tell whether the app's iterable is read out."""
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
