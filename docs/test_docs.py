@@ -245,11 +245,9 @@ def test_the_reference_has_every_public_member(name: str) -> None:
     annotations = (
         annotation for kind in own for annotation in vars(kind).get("__annotations__", {})
     )
-    members = {
-        member
-        for member in (*chain.from_iterable(map(vars, own)), *annotations)
-        if not member.startswith("_")
-    }
+    # Of a name that says which one to use instead, there is no such attribute.
+    there = (member for member in chain.from_iterable(map(vars, own)) if hasattr(home, member))
+    members = {member for member in (*there, *annotations) if not member.startswith("_")}
     inherited = {"default_mimetype", "headers"} if name == "StreamedResponse" else set()
     assert documented(rf"{name}\.(\w+)") == members - inherited
 
