@@ -139,40 +139,38 @@ class Exchange:
         """Pull at most ``count`` chunks, without handing them to anybody."""
         __tracebackhide__ = True
         if self.tape.state == "open" and count:
-            self._pull_many(count)
+            self._pull_many(count, None)
 
     def take(self, count: int) -> list[bytes]:
         """Pull at most ``count`` chunks."""
         __tracebackhide__ = True
         if self.tape.state == "open" and count:
-            kept = self.body.kept
+            kept, unkept = self.body.kept, list[bytes]()
             before = len(kept)
-            unkept = self._pull_many(count)
+            self._pull_many(count, unkept)
             return kept[before:] + unkept
         return [self.next_chunk()] if count and self.tape.state in ("closed", "timeout") else []
 
-    def _pull_many(self, count: int) -> list[bytes]:
-        """Pull at most ``count`` chunks, and give those that the body does not keep."""
+    def _pull_many(self, count: int, unkept: list[bytes] | None) -> None:
         __tracebackhide__ = True
-        unkept: list[bytes] = []
         if count == 1 or self._starting is not None:  # a pull that has begun already is one alone
-            unkept += self._pull_one()
+            self._pull_one(unkept)
             count -= 1
         if count and self.tape.state == "open":
             self.context.run(self._stay, count, unkept)
             if self.tape.state == "open":
                 self._pull_one_by_one()
-        return unkept
 
-    def _pull_one(self) -> list[bytes]:
+    def _pull_one(self, unkept: list[bytes] | None) -> None:
         __tracebackhide__ = True
         try:
             chunk = self.next_chunk()
         except StopIteration:
-            return []
-        return [] if self.body.complete else [chunk]
+            return
+        if unkept is not None and not self.body.complete:
+            unkept.append(chunk)
 
-    def _stay(self, count: int, unkept: list[bytes]) -> None:
+    def _stay(self, count: int, unkept: list[bytes] | None) -> None:
         __tracebackhide__ = True
         self._drop_loop()
         self._pulling.many(count, unkept)

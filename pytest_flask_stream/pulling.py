@@ -127,10 +127,10 @@ class Pulling:
                     self._ending.give_up("pull")
                 yield chunk
 
-    def many(self, count: int, unkept: list[bytes]) -> None:
+    def many(self, count: int, unkept: list[bytes] | None) -> None:
         """Pull at most ``count`` chunks in one go.
 
-        :param unkept: Takes those of them that the body does not keep.
+        :param unkept: Takes those of them that the body does not keep, where somebody wants them.
         """
         __tracebackhide__ = True
         budget, body = self._budget, self._tape.body
@@ -158,7 +158,7 @@ class Pulling:
             budget.thread = None
             self.in_one_go = False
 
-    def _pull_block(self, count: int, unkept: list[bytes]) -> bool:  # noqa: C901, PLR0912
+    def _pull_block(self, count: int, unkept: list[bytes] | None) -> bool:  # noqa: C901, PLR0912
         """Pull at most ``count`` chunks, and tell whether the app's iterable is read out."""
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
@@ -200,7 +200,8 @@ class Pulling:
                     keep(chunk)
                 else:
                     body.lose(len(chunk))
-                    unkept.append(chunk)
+                    if unkept is not None:
+                        unkept.append(chunk)
                 if now > budget.deadline:
                     begun = self._look_at_clock(begun)
         finally:
