@@ -26,7 +26,7 @@ from .frames import Place
 State = Literal["open", "exhausted", "failed", "closed", "timeout"]
 T = TypeVar("T")
 
-BLOCK = 512
+BLOCK = 2048
 """How many chunks are written down before what can be packed is packed."""
 _IN_ONE_GO = -1
 
