@@ -8,7 +8,7 @@ client is open, the one in which Werkzeug calls the app; :mod:`.lazy` does that.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
@@ -268,7 +268,7 @@ class StreamClient:
             max_chunks=self.max_chunks,
             shown_chunks=self._shown_chunks,
         )
-        exchange.tape.on_new_head = _weakly(stream._take_new_head)
+        exchange.tape.on_new_head = weakref.WeakMethod(stream._take_new_head)
         stream._client = self  # a dropped client closes its streams: not while a test holds one
         self._streams.append(stream)
         return stream
@@ -340,18 +340,6 @@ class StreamClient:
         count = len(self._streams)
         streams = "1 stream" if count == 1 else f"{count} streams"
         return f"<{type(self).__name__} {self.flask_client.application.name!r}: {streams} opened>"
-
-
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """Call a method for as long as its object is there: an exchange does not hold its response."""
-    held = weakref.WeakMethod(method)
-
-    def call() -> None:
-        there = held()
-        if there is not None:
-            there()
-
-    return call
 
 
 def _flask_client(app: object) -> FlaskClient:

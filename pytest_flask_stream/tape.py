@@ -301,8 +301,8 @@ class Tape:
         self.endpoint: str | None = None
         self.status: str | None = None
         self.headers: Headers = Headers()
-        self.on_new_head: Callable[[], object] | None = None
-        """Called when the app has replaced the head that it gave first."""
+        self.on_new_head: Callable[[], Callable[[], object] | None] | None = None
+        """Gives what to call when the app has replaced the head that it gave first."""
         self.state: State = "open"
         self.error: BaseException | None = None
         self.began: float = 0.0
@@ -398,8 +398,9 @@ class Tape:
         self.status = status
         self.headers.clear()
         self.headers.extend(headers)
-        if self.on_new_head is not None:
-            self.on_new_head()
+        follow = self.on_new_head() if self.on_new_head is not None else None
+        if follow is not None:
+            follow()
 
     def note_chunk(self, chunk: bytes, now: float, waited: float, flags: tuple[bool, bool]) -> None:
         """Write down a chunk that was pulled by itself, with all its facts.

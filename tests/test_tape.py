@@ -1,0 +1,100 @@
+"""The columns behind a record: what is written many at a time reads as if written one by one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pytest_flask_stream.tape import BLOCK, Changes, Tape, Times, Waits
+
+
+def test_times_read_the_same_before_and_after_they_are_packed():
+    times = Times()
+    for number in range(2 * BLOCK + 3):
+        times.append(number / 8)
+        assert (len(times), times[number]) == (number + 1, number / 8)
+    assert [times[index] for index in (0, BLOCK - 1, BLOCK, 2 * BLOCK)] == [
+        index / 8 for index in (0, BLOCK - 1, BLOCK, 2 * BLOCK)
+    ]
+
+
+def test_waits_of_chunks_pulled_alone_and_in_one_go():
+    at = Times()
+    waits = Waits(at)
+    for now, wait in ((1.0, 0.5), (5.0, 0.25)):
+        waits.append(wait)
+        at.append(now)
+    waits.begin(2, 6.0)
+    waits.begin(2, 7.0)  # nothing had come of the one before
+    for now in (7.5, 9.5):
+        at.append(now)
+    waits.append(0.125)
+    at.append(20.0)
+    assert [waits[index] for index in range(len(waits))] == [0.5, 0.25, 0.5, 2.0, 0.125]
+
+
+def test_the_spans_of_a_column():
+    column = Changes("a")
+    column.note(0, "a")
+    column.note(2, "b")
+    column.note(2, "c")
+    column.note(5, "d")
+    assert list(column.spans(4)) == [(range(2), "a"), (range(2, 4), "c")]
+    assert list(column.spans(0)) == []
+    assert [column[index] for index in range(6)] == [*"aaccc", "d"]
+    assert column.last == "d"
+
+
+def test_a_chunk_is_written_down_with_all_its_facts():
+    tape = Tape("GET", "/", "", keep_bytes=3)
+    tape.allowed, tape.produced = 1, 2
+    tape.note_chunk(b"ab", 1.0, 0.5, (True, True))
+    tape.allowed = 2
+    tape.note_chunk(b"cd", 3.0, 0.25, (False, True))
+    assert (tape.delivered, tape.produced, tape.allowed) == (2, 2, 2)
+    assert [tape.lead[index] + index for index in range(2)] == [2, 2]
+    assert [tape.contexts[index] for index in range(2)] == [(True, True), (False, True)]
+    assert [(tape.at[index], tape.waited[index]) for index in range(2)] == [(1, 0.5), (3, 0.25)]
+    assert [tape.body.size_of(index) for index in range(2)] == [2, 2]
+    assert tape.body.kept == [b"ab"]
+
+
+@pytest.mark.parametrize("count", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1])
+def test_facts_at_the_edge_of_a_block(get, count):
+    stream = get(lambda: (b"%d" % number for number in range(count + 1)))
+    assert stream.take(count) == [b"%d" % number for number in range(count)]
+    assert (stream.produced, stream.delivered, len(stream.record.chunks)) == (count,) * 3
+    last = next(stream)
+    assert last == b"%d" % count
+    at = [chunk.at for chunk in stream.record.chunks]
+    assert at == sorted(at)
+    assert [chunk.produced for chunk in stream.record.chunks] == list(range(1, count + 2))
+    assert all(chunk.waited >= 0 for chunk in stream.record.chunks)
+    assert list(stream) == []
+
+
+def test_chunks_that_are_not_kept_are_taken_all_the_same(get):
+    stream = get(lambda: iter(["ab", "cd", "ef"]), keep_bytes=3)
+    assert stream.take(2) == [b"ab", b"cd"]
+    assert stream.take(1) == [b"ef"]
+
+
+def test_a_chunk_of_a_bulk_read_waits_for_the_app_alone(get):
+    gate = threading.Event()
+
+    def view():
+        def generate():
+            yield "a"
+            gate.wait(0.05)
+            yield "b"
+            yield "c"
+
+        return generate()
+
+    stream = get(view)
+    next(stream)
+    stream.drain()
+    waits = [chunk.waited for chunk in stream.record.chunks]
+    assert waits[1] >= 0.045
+    assert max(waits[0], waits[2]) < waits[1]
