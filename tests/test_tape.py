@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from flask import Flask
 
+from pytest_flask_stream.deadline import watchdog
 from pytest_flask_stream.tape import BLOCK, Changes, Tape, Times, Waits
 
 
@@ -98,3 +100,45 @@ def test_a_chunk_of_a_bulk_read_waits_for_the_app_alone(get):
     waits = [chunk.waited for chunk in stream.record.chunks]
     assert waits[1] >= 0.045
     assert max(waits[0], waits[2]) < waits[1]
+
+
+@pytest.mark.parametrize("read", [list, lambda stream: stream.drain()])
+def test_contexts_that_come_and_go_between_chunks(open_client, read):
+    app = Flask("contexts")
+
+    @app.get("/")
+    def index():
+        request_context = app.test_request_context("/other")
+
+        def generate():
+            yield "no context"
+            with app.app_context():
+                yield "app"
+                with request_context:
+                    yield "another request, same app"
+                yield "app"
+            yield "no context"
+
+        return generate()
+
+    stream = open_client(app).get("/")
+    read(stream)
+    flags = [(chunk.request_context, chunk.app_context) for chunk in stream.record.chunks]
+    assert flags == [(False, app) for app in (False, True, True, True, False)]
+
+
+def test_the_time_in_a_debugger_is_no_wait_in_a_bulk_read_either(get):
+    def view():
+        def generate():
+            yield "a"
+            watchdog.suspend()
+            threading.Event().wait(0.1)
+            watchdog.resume()
+            yield "b"
+            yield "c"
+
+        return generate()
+
+    stream = get(view, timeout=5.0)
+    stream.drain()
+    assert [chunk.waited < 0.05 for chunk in stream.record.chunks] == [True] * 3
