@@ -159,8 +159,6 @@ class Waits:
         self._note_run(index, _IN_ONE_GO, begun)
 
     def _note_run(self, index: int, offset: int, begun: float) -> None:
-        if self._starts and self._starts[-1] == index:  # nothing came of it
-            self._starts.pop(), self._offsets.pop(), self._begun.pop()
         self._begun.append(begun)
         self._offsets.append(offset)
         self._starts.append(index)
