@@ -85,6 +85,7 @@ class Budget:
     )
 
     def __init__(self, timeout: float | None) -> None:
+        self.deadline: float = 0.0
         self.set_timeout(timeout)
         self.used: float = 0.0
         self.begun: float = 0.0
