@@ -21,8 +21,7 @@ class Source(Generic[T]):
 
     Nothing is read before it is asked for. ``close()``, where the wrapped object has one, and
     every other attribute are passed on; the view may also close what is wrapped by itself. A source
-    that is made or read while a watched request
-    runs stands in ``record.sources`` of its stream.
+    that is made or read while a watched request runs stands in ``record.sources`` of its stream.
 
     :param iterable: Rows, a cursor, a file, a queue: anything; it has to be iterable only if the
         source is iterated.
