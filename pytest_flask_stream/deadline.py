@@ -15,8 +15,9 @@ long call into C) the lateness is found when the pull returns.
 A signal that lands in a line of this package is let pass once, and comes again a moment later:
 the app has just returned then, or is just being entered, and what is raised between two lines of
 ours would reach the test. Only where it lands there twice in one pull is the app behind that line
-(an iterator that is written in C). One that lands in a finalizer is let pass too, for up to a
-``timeout``: Python prints what is raised in there, and goes on.
+(an iterator that is written in C). In a line of Coverage it is always let pass. One that lands in
+a finalizer is let pass too, for up to a ``timeout``: Python prints what is raised in there, and
+goes on.
 
 The thread is started with the first stream, polls while streams are open, and ends by itself soon
 after the last one was closed. It is a bare thread: a user's leak detector that compares
@@ -49,6 +50,7 @@ _FASTEST_POLL = 0.001
 _IDLE_POLLS = 4
 _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
+_MEASURING = "coverage"  # it holds a lock in its lines; left in there by us, nobody would free it
 _PACKAGE = __name__.partition(".")[0]
 _FINALIZING_MODULES = frozenset({"weakref", "_weakrefset"})
 _CALLERS_OF_THE_APP = {f"{_PACKAGE}.{name}" for name in ("first_pull", "gateway", "pulling")}
@@ -330,6 +332,8 @@ class Watchdog:
         budget = min(late, key=_begun)  # the outermost, where streams are nested
         if self.debugging:
             budget.begun = clock()  # pragma: no cover - a debugger is the tracer then
+        elif _package(frame) == _MEASURING:
+            budget.fired_at = 0.0
         elif _is_ours(frame) and budget.spared != budget.begun:
             budget.spared = budget.begun
             budget.fired_at = 0.0
@@ -392,7 +396,11 @@ def _begun(budget: Budget) -> float:
 
 
 def _is_ours(frame: FrameType | None) -> bool:
-    return frame is not None and _module(frame).partition(".")[0] == _PACKAGE
+    return _package(frame) == _PACKAGE
+
+
+def _package(frame: FrameType | None) -> str:
+    return "" if frame is None else _module(frame).partition(".")[0]
 
 
 def _is_in_finalizer(frame: FrameType | None) -> bool:

@@ -598,6 +598,27 @@ def test_late_by_a_tenth_at_most(get):
 # Where nothing can be interrupted
 
 
+def test_what_measures_coverage_is_not_interrupted(get):
+    # Its own lines hold a lock: an exception that got out of one would stop every thread for good.
+    measuring = {"__name__": "coverage.collector", "clock": time.perf_counter, "ended": []}
+    source = "def measure(until):\n while clock() < until: pass\n ended.append(True)"
+    exec(compile(source, "collector.py", "exec"), measuring)
+
+    def view():
+        def generate():
+            measuring["measure"](time.perf_counter() + 3 * SHORT)
+            stuck_in_event()
+            yield
+
+        return generate()
+
+    stream = get(view, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert measuring["ended"] == [True]
+    assert_names_the_line(caught.value, stuck_in_event)
+
+
 def test_in_another_thread_it_is_raised_when_the_pull_returns(get):
     watched, cleaned_up, caught = threading.Event(), [], []
     stuck_in = threading.Event()
