@@ -238,6 +238,8 @@ def test_what_a_typed_suite_may_write_and_what_not(tmp_path: Path) -> None:
 
 # README
 
+WITHOUT_ASYNCIO = ("-p", "no:asyncio")  # it warns where its loop scope is not set
+
 
 @pytest.fixture
 def readme() -> str:
@@ -262,7 +264,7 @@ def suite_of_the_readme(readme: str, tmp_path: Path) -> Path:
 
 
 def test_the_suite_of_the_readme_passes(suite_of_the_readme: Path) -> None:
-    result = python("-m", "pytest", "-q", cwd=suite_of_the_readme)
+    result = python("-m", "pytest", "-q", *WITHOUT_ASYNCIO, cwd=suite_of_the_readme)
     assert "2 passed" in result.stdout, result.stdout
 
 
@@ -274,7 +276,7 @@ def test_the_failure_in_the_readme_is_what_is_printed(
     app.write_text(wrapped.replace("stream_with_context(rows())", "rows()"))
     assert app.read_text() != wrapped
 
-    result = python("-m", "pytest", "-q", "--tb=short", cwd=suite_of_the_readme)
+    result = python("-m", "pytest", "-q", "--tb=short", *WITHOUT_ASYNCIO, cwd=suite_of_the_readme)
 
     assert "2 failed" in result.stdout, result.stdout
     (failure,) = blocks(readme, "text")
