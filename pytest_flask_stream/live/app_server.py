@@ -94,6 +94,8 @@ class AppServer:
         :raises Exception: what the app raised in a request that nobody waited for.
         """
         __tracebackhide__ = True
+        for served in self._strangers:
+            served.deserted = True
         # Who was told of a stuck thread need not wait for it once more.
         stuck = self._running.stop(_SHORT_GRACE if self._told_stuck else _GRACE)
         untold = [thread for thread in stuck if thread not in self._told_stuck]

@@ -69,6 +69,12 @@ class Connection:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
         self._selector.modify(self._socket, wanted)
 
+    def stop_sending(self) -> None:
+        """Send nothing any more: the server gets a FIN, and what it sends can still be read."""
+        self._unsent = memoryview(b"")
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
     def receive(self, seconds: float | None) -> bytes | None:
         """Give what has come, ``b""`` where the server has closed, ``None`` where nothing came.
 

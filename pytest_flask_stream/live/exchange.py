@@ -304,6 +304,7 @@ class LiveExchange:
             )
         with self._spending():
             self._wire.leave(reset=reset)
+            self._served.deserted = True
             self._wait_for_close(_UNNOTICED)
         served = self._served
         error = served.error or served.closing_error
@@ -314,6 +315,8 @@ class LiveExchange:
     def _ended(self, end: End) -> NoReturn:
         """The response has come to an end on the wire: see what the app has to say of it."""
         __tracebackhide__ = True
+        if self._wire is not None:
+            self._wire.stop_sending()
         self._wait_for_close()
         served = self._served
         error = served.error or served.closing_error

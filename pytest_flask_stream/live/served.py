@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
 from time import perf_counter as clock
+from time import sleep
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _PACKAGE = __name__.partition(".")[0]
+_TURN = 0.001
+"""How many seconds a server gets between two chunks to notice that its client has left."""
 
 
 class Served:
@@ -63,6 +66,8 @@ class Served:
         """What the app has raised when it was called or pulled."""
         self.closing_error: BaseException | None = None
         """What closing has raised."""
+        self.deserted: bool = False
+        """Whether the client has left, and the server has yet to notice."""
         self.thread: threading.Thread | None = None
         """The server's thread that the app runs in."""
         self._application: WSGIApplication = app
@@ -121,6 +126,10 @@ class Served:
 
     def about_to_pull(self) -> None:
         """Write down that the server asks for one more chunk."""
+        if self.deserted:
+            # waitress notices in its loop, which an app that is always busy keeps waiting: each
+            # chunk is added to what cannot be sent, under a lock that the loop needs.
+            sleep(_TURN)
         tape = self.tape
         tape.allowed = tape.delivered + 1
         if tape.first_pull_produced is None:

@@ -153,8 +153,14 @@ def _with_our_log(channel_class: Any) -> Any:
     task_class = channel_class.task_class
 
     def finish(self: Any) -> None:
-        task_class.finish(self)
         request = self.request
+        if request.command == "HEAD":
+            # Left to waitress, the final frame of a body would follow the head: bytes behind the
+            # end of the response (RFC 9110, section 9.3.2).
+            if not self.wrote_header:
+                self.write(b"")
+            self.chunked_response = False
+        task_class.finish(self)
         line = f"{request.command} {request.path} HTTP/{request.version}"
         log.info("%r %s", line, self.status)
 

@@ -67,9 +67,18 @@ class WireExchange:
             if data is not None:
                 self._reader.feed(data)
 
+    def stop_sending(self) -> None:
+        """Let the server know that nothing follows, where no other request can be sent.
+
+        A server may read what the app has left of a request until there is no more: Werkzeug does,
+        before it closes what the app gave.
+        """
+        if self._connection is not None and not self._reader.reusable:
+            self._connection.stop_sending()
+
     def take_connection(self) -> Connection | None:
         """Give the connection away where another request can be sent on it."""
-        if self.end is None or self.end.how != "clean" or not self._reader.reusable:
+        if not self._reader.reusable:
             return None
         connection, self._connection = self._connection, None
         return connection
