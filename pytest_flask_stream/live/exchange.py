@@ -320,7 +320,7 @@ class LiveExchange:
         self._wait_for_close()
         served = self._served
         error = served.error or served.closing_error
-        if error is None and end.how == "truncated":
+        if error is None and self.facts.end in ("truncated", "reset"):
             error = self._truncated(end)
         if error is None:
             self._finish("exhausted", None)

@@ -54,7 +54,7 @@ class WireExchange:
     def _ended(self, event: End) -> End:
         self.end = event
         reset = self._connection is not None and self._connection.was_reset
-        self.facts.end = "reset" if reset and event.how == "truncated" else event.how
+        self.facts.end = "reset" if reset and event.how != "clean" else event.how
         return event
 
     def receive(self, seconds: float | None) -> None:

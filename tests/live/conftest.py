@@ -34,8 +34,15 @@ class Gate:
 
 
 @pytest.fixture
-def gates() -> Iterator[Callable[[], Gate]]:
-    """Make gates, which are open at the latest when the test ends: nobody stays stuck at one."""
+def opened() -> Iterator[contextlib.ExitStack]:
+    """What is closed after the test, the last one first."""
+    with contextlib.ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def gates(opened: contextlib.ExitStack) -> Iterator[Callable[[], Gate]]:
+    """Make gates; they are open at the latest when clients are closed: nobody stays stuck there."""
     made: list[Gate] = []
 
     def make() -> Gate:
@@ -59,16 +66,13 @@ def server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def open_client(
-    server: str, gates: Callable[[], Gate]
-) -> Iterator[Callable[..., LiveStreamClient]]:
+def open_client(server: str, opened: contextlib.ExitStack) -> Callable[..., LiveStreamClient]:
     """Make live clients by hand; each is closed after the test."""
-    with contextlib.ExitStack() as clients:
 
-        def open_client(app: Any, **settings: Any) -> LiveStreamClient:
-            return clients.enter_context(LiveStreamClient(app, server=server, **settings))
+    def open_client(app: Any, **settings: Any) -> LiveStreamClient:
+        return opened.enter_context(LiveStreamClient(app, server=server, **settings))
 
-        yield open_client
+    return open_client
 
 
 @pytest.fixture
@@ -85,18 +89,15 @@ def get(open_client: Callable[..., LiveStreamClient]) -> Callable[..., LiveStrea
 
 
 @pytest.fixture
-def fake(gates: Callable[[], Gate]) -> Iterator[Callable[..., LiveStreamClient]]:
+def fake(opened: contextlib.ExitStack) -> Callable[..., LiveStreamClient]:
     """``fake(answer)`` makes a client of a server that says what ``answer`` says, byte for byte.
 
     ``answer`` is bytes, or a function that is called with each :class:`Conversation`.
     """
-    with contextlib.ExitStack() as opened:
 
-        def fake(
-            answer: bytes | Callable[[Conversation], object], **settings: Any
-        ) -> LiveStreamClient:
-            server: Any = opened.enter_context(FakeServer(answer))
-            client = LiveStreamClient(Flask("not_asked"), server=server, **settings)
-            return opened.enter_context(client)
+    def fake(answer: bytes | Callable[[Conversation], object], **settings: Any) -> LiveStreamClient:
+        server: Any = opened.enter_context(FakeServer(answer))
+        client = LiveStreamClient(Flask("not_asked"), server=server, **settings)
+        return opened.enter_context(client)
 
-        yield fake
+    return fake

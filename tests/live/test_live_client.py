@@ -9,7 +9,6 @@ import threading
 
 import flask
 import pytest
-from conftest import Gate  # noqa: F401
 from flask import Flask, Response, request
 from flask.testing import FlaskClient
 
@@ -267,12 +266,6 @@ def test_a_path_and_a_query_of_any_characters_get_there(client, app):
     path, query = "grün/a b%25/?#;&=+", {"ключ": ["знач", "a&b=c"], "plus": ["1+1 %"]}
     stream = client.get("/gr%C3%BCn/a%20b%2525/%3F%23;&=+", query_string=query)
     assert stream.read_text() == repr((path, query))
-
-
-def test_a_path_may_begin_with_two_slashes(client, app):
-    app.url_map.merge_slashes = False
-    app.add_url_rule("/<path:rest>", "view", lambda rest: iter([request.environ["PATH_INFO"]]))
-    assert client.get("/", environ_overrides={"PATH_INFO": "//a//b"}).read() == b"//a//b"
 
 
 def test_what_no_request_can_say_is_in_the_environ(client, app):
