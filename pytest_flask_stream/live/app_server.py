@@ -101,7 +101,8 @@ class AppServer:
         untold = [thread for thread in stuck if thread not in self._told_stuck]
         self._told_stuck.update(stuck)
         strangers, self._strangers = self._strangers, []
-        errors = [served.error for served in strangers if served.error is not None]
+        raised = [served.error or served.closing_error for served in strangers]
+        errors = [error for error in raised if error is not None]
         for served in strangers:
             served.forget()
         if errors:

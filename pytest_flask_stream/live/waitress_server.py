@@ -22,6 +22,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +43,9 @@ class _Channel(Protocol):
 
 
 class _Task(Protocol):
+    close_when_flushed: bool
+    server: _Server
+
     def service(self) -> None: ...
 
 
@@ -142,10 +146,20 @@ class _ThreadPerRequest:
         self._threads = threads
 
     def add_task(self, task: _Task) -> None:
-        self._threads.start(task.service)
+        self._threads.start(partial(_serve, task))
 
     def shutdown(self) -> bool:
         return True  # the threads end when their connections are closed
+
+
+def _serve(task: _Task) -> None:
+    try:
+        task.service()
+    except BaseException:
+        # waitress expects an Exception; behind anything else the client would wait for ever.
+        task.close_when_flushed = True
+        task.server.pull_trigger()
+        raise
 
 
 def _with_our_log(channel_class: Any) -> Any:
