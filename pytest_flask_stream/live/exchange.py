@@ -252,8 +252,11 @@ class LiveExchange:
 
     def _give_up(self, activity: str, waited: float, note: str | None) -> NoReturn:
         __tracebackhide__ = True
-        place, stack = self._served.whereabouts()
-        self._connections.server.known_to_be_stuck(self._served.thread)
+        served = self._served
+        place, stack = served.whereabouts()
+        if served.closing and not served.closed.is_set():
+            activity = "closing"  # waitress closes before it sends the end
+        self._connections.server.known_to_be_stuck(served.thread)
         if stack:
             where = "\n           ".join(["the server's thread is in", *map(str, stack)])
             note = where if note is None else f"{note}; {where}"

@@ -60,6 +60,8 @@ class Served:
         """Whether the app was called."""
         self.started: bool = False
         """Whether it has called ``start_response``."""
+        self.closing: bool = False
+        """Whether the server has begun to close what the app gave."""
         self.closed: threading.Event = threading.Event()
         """Set when the server is done with it: has closed what the app gave, or got nothing."""
         self.error: BaseException | None = None
@@ -166,6 +168,7 @@ class Served:
     def close(self, iterable: Iterable[bytes]) -> None:
         """Close what the app gave, in its Context."""
         __tracebackhide__ = True
+        self.closing = True
         try:
             close = getattr(iterable, "close", None)
             if close is not None:

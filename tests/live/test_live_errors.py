@@ -133,14 +133,18 @@ def test_an_error_in_a_finally_block_is_raised_where_the_client_leaves(get, rais
     assert last_line(caught) == (__file__, "generate", "raise raised")
 
 
-def test_an_error_that_nobody_has_read_is_raised_when_the_client_closes(open_client, app, raised):
+def test_an_error_that_nobody_has_read_is_raised_when_the_client_closes(
+    open_client, app, raised, gate
+):
     @app.get("/")
     def view():
         yield "a"
+        gate.open()
         raise raised
 
     client = open_client(app)
     client.get("/")
+    gate.wait()
     with pytest.raises(Broken) as caught:
         client.close()
     assert caught.value is raised
