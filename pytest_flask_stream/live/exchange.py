@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.001
 _NO_LENGTH = "leave Content-Length away where the length is not known before"
+_SHORT_GRACE = 0.1
 _UNNOTICED = "a generator that does not yield does not notice that its client has left"
 
 
@@ -58,6 +59,8 @@ class LiveExchange:
         self._served = Served(app, tape)
         self._wire: WireExchange | None = None
         self._begun = 0.0
+        self._interrupted = False
+        """Whether a wait was broken off from outside."""
         self._on_close: list[Callable[[], object]] = []
 
     @property
@@ -232,6 +235,11 @@ class LiveExchange:
         self._begun = clock()
         try:
             yield
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, or a plugin that limits the time of a test
+            self._interrupted = True
+            raise
         finally:
             self.budget.used += clock() - self._begun
             self._begun = 0.0
@@ -308,7 +316,10 @@ class LiveExchange:
         with self._spending():
             self._wire.leave(reset=reset)
             self._served.deserted = True
-            self._wait_for_close(_UNNOTICED)
+            if self._interrupted:
+                self._wait_shortly_for_close()
+            else:
+                self._wait_for_close(_UNNOTICED)
         served = self._served
         error = served.error or served.closing_error
         self._finish("failed" if served.error is not None else "closed", error)
@@ -355,6 +366,12 @@ class LiveExchange:
         # A server may send the end before it closes, and a request may never have got to the app.
         while served.called and not served.closed.wait(self._patience("closing", note)):
             pass
+
+    def _wait_shortly_for_close(self) -> None:
+        """Keep nobody who was interrupted waiting for the same thing again."""
+        served = self._served
+        if served.called and not served.closed.wait(_SHORT_GRACE):
+            self._connections.server.known_to_be_stuck(served.thread)
 
     def _finish(self, state: State, error: BaseException | None) -> None:
         __tracebackhide__ = True
