@@ -1,4 +1,4 @@
-"""What the tests of live mode share: clients on either server, gates, and a server that is faked."""
+"""What the tests of live mode share: clients on either server, gates, and a fake server."""
 
 from __future__ import annotations
 

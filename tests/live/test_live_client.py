@@ -52,7 +52,11 @@ def test_a_client_gives_live_responses(client, app):
 )
 def test_every_method_gets_to_the_app(client, app, method):
     app.add_url_rule(
-        "/", "view", lambda: iter([request.method]), methods=[method], provide_automatic_options=False
+        "/",
+        "view",
+        lambda: iter([request.method]),
+        methods=[method],
+        provide_automatic_options=False,
     )
     assert client.open("/", method=method).read() == method.encode()
 
@@ -272,13 +276,17 @@ def test_what_no_request_can_say_is_in_the_environ(client, app):
     names = ("REMOTE_ADDR", "REMOTE_USER", "my.own")
     app.add_url_rule("/", "view", lambda: iter([repr([request.environ[name] for name in names])]))
     stream = client.get(
-        "/", environ_base={"REMOTE_ADDR": "10.1.2.3"}, environ_overrides={"REMOTE_USER": "ada", "my.own": 7}
+        "/",
+        environ_base={"REMOTE_ADDR": "10.1.2.3"},
+        environ_overrides={"REMOTE_USER": "ada", "my.own": 7},
     )
     assert stream.read_text() == "['10.1.2.3', 'ada', 7]"
 
 
 def test_a_base_url_is_seen_by_the_app(client, app):
-    app.add_url_rule("/x", "view", lambda: iter([request.url, " ", flask.url_for("view", _external=True)]))
+    app.add_url_rule(
+        "/x", "view", lambda: iter([request.url, " ", flask.url_for("view", _external=True)])
+    )
     stream = client.get("/x", base_url="https://shop.example:8443/")
     assert stream.read_text() == "https://shop.example:8443/x https://shop.example:8443/x"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 from pathlib import Path
@@ -305,7 +304,7 @@ def test_what_is_stuck_does_not_keep_the_end_of_the_test(server, gate):
 def test_nothing_is_left_once_it_is_let_go(server, gate):
     def open_files():
         gc.collect()
-        return len(os.listdir("/dev/fd"))
+        return len(list(Path("/dev/fd").iterdir()))
 
     app = Flask("stuck")
 

@@ -360,7 +360,7 @@ def test_a_failing_test_shows_its_stream_and_the_log_of_the_server(run, server):
 
 
 @pytest.mark.parametrize("arguments", [(), ("-p", "no:logging")])
-def test_nothing_of_the_server_is_printed(run, server, arguments):
+def test_nothing_of_the_server_is_printed(run, arguments):
     result = run(
         """
         import pytest
@@ -371,7 +371,6 @@ def test_nothing_of_the_server_is_printed(run, server, arguments):
                 live_stream_client.get("/raises-later").drain()
         """,
         "-s",
-        f"--flask-stream-server={server}",
         *arguments,
         in_subprocess=True,
     )
@@ -439,31 +438,31 @@ def test_nothing_is_left_after_tests_that_fail(run, server):
     result.stdout.fnmatch_lines(["*on purpose*", "*StreamTimeout*"])
 
 
-def test_under_xdist(run, server):
+def test_under_xdist(run):
     pytest.importorskip("xdist")
     result = run(
         """
         import pytest
 
-        @pytest.mark.parametrize("number", range(6))
+        @pytest.mark.parametrize("number", range(4))
         def test_live(live_stream_client, number):
             stream = live_stream_client.get("/ok")
             assert list(stream) == [b"a", b"b"]
             next(live_stream_client.get("/endless"))
-            assert number != 3
+            assert number != 2
         """,
-        *("-p", "xdist.plugin", "-n", "2", f"--flask-stream-server={server}"),
+        *("-p", "xdist.plugin", "-n", "2"),
         in_subprocess=True,
     )
-    result.assert_outcomes(passed=5, failed=1)
+    result.assert_outcomes(passed=3, failed=1)
 
 
-@pytest.mark.parametrize("path", ["/endless", "/idle"])
-def test_an_interrupted_run_ends(run, server, path):
+def test_an_interrupted_run_ends(run, server):
     result = run(
-        f"""
+        """
         def test_interrupted(live_stream_client):
-            next(live_stream_client.get({path!r}))
+            next(live_stream_client.get("/endless"))
+            next(live_stream_client.get("/idle"))
             raise KeyboardInterrupt
 
         def test_never_run():
@@ -478,7 +477,7 @@ def test_an_interrupted_run_ends(run, server, path):
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
 
 
-def test_a_read_that_is_interrupted_keeps_nobody(run, server):
+def test_a_read_that_is_interrupted_keeps_nobody(run):
     """The app is stuck, there is no timeout, and the user presses Ctrl-C."""
     result = run(
         """
@@ -492,7 +491,6 @@ def test_a_read_that_is_interrupted_keeps_nobody(run, server):
             threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
             next(stream)
         """,
-        f"--flask-stream-server={server}",
         conftest=NEVER_LET_GO,
         in_subprocess=True,
     )
@@ -500,7 +498,7 @@ def test_a_read_that_is_interrupted_keeps_nobody(run, server):
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
 
 
-def test_beside_pytest_timeout(run, server):
+def test_beside_pytest_timeout(run):
     pytest.importorskip("pytest_timeout")
     result = run(
         """
@@ -511,22 +509,20 @@ def test_beside_pytest_timeout(run, server):
         def test_ok(live_stream_client):
             assert live_stream_client.get("/ok").read() == b"ab"
         """,
-        *("-p", "pytest_timeout", "--timeout=2", "--timeout-method=signal"),
-        f"--flask-stream-server={server}",
+        *("-p", "pytest_timeout", "--timeout=1", "--timeout-method=signal"),
         conftest=NEVER_LET_GO,
         in_subprocess=True,
     )
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*Timeout*2*"])
+    result.stdout.fnmatch_lines(["*Timeout*1*"])
 
 
-def test_a_process_ends_though_a_thread_is_stuck(run, server):
+def test_a_process_ends_though_a_thread_is_stuck(run):
     result = run(
         """
         def test_stuck(make_stream_client):
             make_stream_client(live=True, timeout=0.2).get("/idle").take(2)
         """,
-        f"--flask-stream-server={server}",
         conftest=NEVER_LET_GO,
         in_subprocess=True,
     )

@@ -143,7 +143,9 @@ def test_a_clean_end(fake):
 def test_the_end_of_the_connection_between_two_frames_is_a_truncation(fake):
     stream = fake(CHUNKED + TWO_FRAMES).get("/")
     assert stream.take(2) == [b"a", b"bc"]
-    with pytest.raises(StreamTruncated, match=r"cut off on the wire \(truncated\): 2 chunks") as got:
+    with pytest.raises(
+        StreamTruncated, match=r"cut off on the wire \(truncated\): 2 chunks"
+    ) as got:
         next(stream)
     assert (got.value.end, stream.wire.end, stream.state) == ("truncated", "truncated", "failed")
 
@@ -208,7 +210,9 @@ def test_a_head_that_is_sent_first_is_seen(fake, gate):
 
 
 def test_responses_with_a_1xx_status_are_passed_over(fake):
-    stream = fake(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + CHUNKED + b"0\r\n\r\n").get("/")
+    stream = fake(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + CHUNKED + b"0\r\n\r\n").get(
+        "/"
+    )
     assert (stream.status_code, stream.read()) == (200, b"")
 
 
@@ -381,12 +385,10 @@ def test_what_close_raises_after_leaving_is_raised_there(get):
 
 
 def test_what_the_app_does_at_leaving_is_on_record(get):
-    @flask.stream_with_context
-    def generate():
-        for number in itertools.count():
-            yield str(number)
+    def view():
+        return flask.stream_with_context(str(number) for number in itertools.count())
 
-    stream = get(lambda: generate())
+    stream = get(view)
     next(stream)
     stream.disconnect()
     assert stream.record.teardowns[-1].delivered == len(stream.record.chunks)

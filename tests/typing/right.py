@@ -69,6 +69,32 @@ def test_a_live_stream_has_a_wire(live_stream_client: LiveStreamClient, app: Fla
     either.get("/").disconnect()
 
 
+def test_a_live_client_gives_live_responses(
+    live_stream_client: LiveStreamClient, make_stream_client: MakeStreamClient, app: Flask
+) -> None:
+    assert_type(make_stream_client(live=True), LiveStreamClient)
+    assert_type(make_stream_client(app.test_client(), live=True, timeout=1), LiveStreamClient)
+    assert_type(make_stream_client(live=False), StreamClient)
+    assert_type(live_stream_client.get("/"), LiveStreamedResponse)
+    assert_type(live_stream_client.open("/", method="PUT", data=b""), LiveStreamedResponse)
+    assert_type(live_stream_client.streams, list[StreamedResponse])
+    client: StreamClient = live_stream_client
+    assert_type(client.get("/"), StreamedResponse)
+    with LiveStreamClient(app, server="waitress", timeout=1) as own:
+        own.get("/").drain()
+
+
+def test_what_came_out_of_the_socket(live_stream_client: LiveStreamClient) -> None:
+    stream = live_stream_client.get("/")
+    wire: Wire = stream.wire
+    assert_type(wire.http_version, str | None)
+    assert_type(wire.chunked, bool | None)
+    assert_type(wire.frames, int)
+    assert_type(wire.head_sent_first, bool | None)
+    assert wire.end in ("clean", "truncated", "reset", "undelimited", None)
+    stream.disconnect(reset=True)
+
+
 def test_settings_are_keywords(app: Flask) -> None:
     settings: StreamSettings = {"timeout": 0.5, "max_chunks": 10, "keep_bytes": 0, "isolate": True}
     with StreamClient(app, **settings) as client:

@@ -10,6 +10,7 @@ from flask import Flask
 
 from pytest_flask_stream import (
     LiveStreamClient,
+    LiveStreamedResponse,
     MakeStreamClient,
     StreamClient,
     StreamedResponse,
@@ -51,11 +52,17 @@ def facts_are_read_only(stream: StreamedResponse) -> None:
     assert stream.state == "ended"  # type: ignore[comparison-overlap]
 
 
-def only_a_live_stream_has_a_wire(client: StreamClient, live: LiveStreamClient) -> None:
-    client.get("/").disconnect(reset=True)  # type: ignore[call-arg]
-    live.get("/").wire.frames = 1  # type: ignore[misc]
-    assert live.get("/").wire.end == "cut off"  # type: ignore[comparison-overlap]
-    LiveStreamClient("app")  # type: ignore[arg-type]
+def only_a_live_stream_is_reset(client: StreamClient, stream: StreamedResponse) -> None:
+    stream.disconnect(reset=True)  # type: ignore[call-arg]
+    live: LiveStreamedResponse = client.get("/")  # type: ignore[assignment]
+    live.wire.frames = 1  # type: ignore[misc]
+    assert live.wire.end == "cut"  # type: ignore[comparison-overlap]
+
+
+def a_server_is_named(app: Flask, make: MakeStreamClient) -> None:
+    LiveStreamClient(app, server=80)  # type: ignore[arg-type]
+    LiveStreamClient(app, port=80)  # type: ignore[call-arg]
+    make(live="yes")  # type: ignore[call-overload]
 
 
 def claims_take_what_they_say(stream: StreamedResponse) -> None:
