@@ -20,17 +20,7 @@ class Broken(Exception):
 
 
 @pytest.fixture
-def client_of():
-    with contextlib.ExitStack() as clients:
-
-        def client_of(app, **settings):
-            return clients.enter_context(StreamClient(app, **settings))
-
-        yield client_of
-
-
-@pytest.fixture
-def stream_of(client_of):
+def stream_of(open_client):
     """``stream_of(view)`` opens ``GET /`` of an app with that view."""
 
     def stream_of(view, *, method="GET", layer=None, after_request=None, **settings):
@@ -40,7 +30,7 @@ def stream_of(client_of):
             app.after_request(after_request)
         if layer is not None:
             app.wsgi_app = layer(app.wsgi_app)
-        return client_of(app, **settings).open("/", method=method)
+        return open_client(app, **settings).open("/", method=method)
 
     return stream_of
 

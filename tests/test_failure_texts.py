@@ -31,22 +31,20 @@ LIST_TEMPLATE = "<ul>{% for i in items %}<li>{{ loop.index }} - {{ i }}</li>{% e
 
 
 @pytest.fixture
-def stream_of():
+def stream_of(open_client):
     """``stream_of(view)`` opens ``GET /users.csv`` of an app with that view."""
-    with contextlib.ExitStack() as clients:
 
-        def stream_of(view, *, method="GET", path="/users.csv", layer=None, hook=None, **settings):
-            app = Flask("texts", static_folder=None)
-            app.secret_key = "not so secret"
-            app.add_url_rule("/users.csv", "view", view)
-            if hook is not None:
-                app.after_request(hook)
-            if layer is not None:
-                app.wsgi_app = layer(app.wsgi_app)
-            client = clients.enter_context(StreamClient(app, **settings))
-            return client.open(path, method=method)
+    def stream_of(view, *, method="GET", path="/users.csv", layer=None, hook=None, **settings):
+        app = Flask("texts", static_folder=None)
+        app.secret_key = "not so secret"
+        app.add_url_rule("/users.csv", "view", view)
+        if hook is not None:
+            app.after_request(hook)
+        if layer is not None:
+            app.wsgi_app = layer(app.wsgi_app)
+        return open_client(app, **settings).open(path, method=method)
 
-        yield stream_of
+    return stream_of
 
 
 def normal(text):

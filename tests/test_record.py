@@ -24,19 +24,17 @@ from pytest_flask_stream import (
 
 
 @pytest.fixture
-def stream_of():
+def stream_of(open_client):
     """``stream_of(view)`` opens ``GET /rows?page=2`` of an app with that view."""
-    with contextlib.ExitStack() as clients:
 
-        def stream_of(view, *, path="/rows?page=2", method="GET", layer=None, **settings):
-            app = Flask("record", static_folder=None)
-            app.add_url_rule("/rows", "rows", view)
-            if layer is not None:
-                app.wsgi_app = layer(app.wsgi_app)
-            client = clients.enter_context(StreamClient(app, **settings))
-            return client.open(path, method=method)
+    def stream_of(view, *, path="/rows?page=2", method="GET", layer=None, **settings):
+        app = Flask("record", static_folder=None)
+        app.add_url_rule("/rows", "rows", view)
+        if layer is not None:
+            app.wsgi_app = layer(app.wsgi_app)
+        return open_client(app, **settings).open(path, method=method)
 
-        yield stream_of
+    return stream_of
 
 
 def abc():
@@ -106,10 +104,10 @@ def test_nothing_can_be_changed_through_a_record(stream_of):
     assert len(record.teardowns) == 2
 
 
-def test_a_record_outlives_its_client():
+def test_a_record_outlives_its_client(open_client):
     app = Flask("record", static_folder=None)
     app.add_url_rule("/rows", "rows", abc)
-    with StreamClient(app) as client:
+    with open_client(app) as client:
         stream = client.get("/rows")
         record = stream.record
         next(stream)
