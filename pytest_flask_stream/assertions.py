@@ -22,7 +22,7 @@ from .arguments import (
     pattern_of,
 )
 from .context import missing_context_kind
-from .errors import StreamTimeout
+from .errors import StreamTimeout, StreamTruncated
 from .finding import Finding, called, failure
 from .search import OrderedSearch
 from .tape import Body, Tape
@@ -105,13 +105,22 @@ class Claims:
         """
         __tracebackhide__ = True
         claim = called("assert_complete")
-        self._require_end(claim)
+        self._quietly(self._read_out)
+        tape = self._tape
+        wrong = self._another_length()
+        if not (wrong and isinstance(tape.error, StreamTruncated)):  # its cause is the length then
+            self._require_no_error(claim)
+        if tape.state == "closed" or wrong:
+            self._fail(claim, explain.incomplete(tape, self._body), cause=tape.error)
+
+    def _another_length(self) -> bool:
+        """Tell whether the app declares another length than it gives, or than arrives."""
         tape = self._tape
         declared = tape.headers.get("Content-Length")
         bodiless = tape.method == "HEAD" or (tape.status or "").startswith("304")
-        right = declared is None or bodiless or declared.strip() == str(self._body.size)
-        if tape.state == "closed" or not right:
-            self._fail(claim, explain.incomplete(tape))
+        if declared is None or bodiless:
+            return False
+        return not declared.strip() == str(self._body.size) == str(tape.body.size)
 
     # Chunks
 
@@ -192,7 +201,7 @@ class Claims:
             if search.feed(chunk):
                 return
         self._require_no_error(claim)
-        self._fail(claim, explain.not_in_order(self._tape, search))
+        self._fail(claim, explain.not_in_order(self._tape, self._body, search))
 
     # Templates and contexts
 

@@ -11,7 +11,7 @@ from .early import early_cause, early_remedy
 from .finding import Finding, amount, declared_length, named_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .search import OrderedSearch
-from .tape import Tape
+from .tape import Body, Tape
 from .transcript import counted, shown_bytes, shown_bytes_around, shown_error
 
 # Not streamed
@@ -134,10 +134,11 @@ def ended_early(tape: Tape, otherwise: tuple[str, str]) -> tuple[str, str]:
     return otherwise
 
 
-def incomplete(tape: Tape) -> Finding:
+def incomplete(tape: Tape, arrived: Body) -> Finding:
     """The client left, or the length is not the declared one."""
     if tape.state == "closed":
-        return Finding("did not end by itself", f"{amount(tape)}, then disconnect()", *_LEFT)
+        seen = f"{amount(tape, arrived)}, then disconnect()"
+        return Finding("did not end by itself", seen, *_LEFT)
     declared = tape.headers.get("Content-Length")
     return Finding(
         "is not complete",
@@ -156,10 +157,10 @@ def too_few(tape: Tape, count: int, wanted: int) -> Finding:
         otherwise = early_cause(tape.early), early_remedy(tape)
     elif tape.streamed is False:
         otherwise = _complete_body(tape)
-    elif count < tape.delivered and tape.state == "exhausted":
-        otherwise = _fewer_on_the_wire(tape, count)
-    elif tape.produced > count:
+    elif tape.produced > tape.delivered:
         otherwise = f"a layer behind {named_view(tape)} merges its items", _MEND
+    elif tape.delivered > count:
+        otherwise = _fewer_on_the_wire(tape, count)
     else:
         otherwise = f"{named_view(tape)} yields no more", _MEND
     cause, remedy = ended_early(tape, otherwise)
@@ -173,7 +174,7 @@ def too_many(tape: Tape, count: int, wanted: int) -> Finding:
     cause = f"{named_view(tape)} yields more"
     if tape.delivered < count:
         cause = f"{_NO_FRAMES}, and came in more pieces than the app gave"
-    elif tape.produced < count:
+    elif tape.lead[count - 1] < 1:
         cause = f"a layer behind {named_view(tape)} cuts up what it yields"
     return Finding(f"gave more than {counted(wanted, 'chunk')}", _count(tape, count), cause, _MEND)
 
@@ -271,15 +272,15 @@ def _buffer_remedy(size: int) -> str:
 # Content
 
 
-def not_in_order(tape: Tape, search: OrderedSearch) -> Finding:
+def not_in_order(tape: Tape, arrived: Body, search: OrderedSearch) -> Finding:
     """A fragment does not come after the one before it."""
     number = len(search.found)
     fragment = shown_bytes(search.fragments[number])
     after = _end_of_last(search)
     where = f"after byte {after}" if number else "anywhere"
-    earlier = b"".join(tape.body.kept).find(search.fragments[number])
+    earlier = b"".join(arrived.kept).find(search.fragments[number])
     otherwise = (f"{named_view(tape)} does not yield it", _MEND)
-    seen = f"fragment {number}, {fragment}, does not occur {where} in {amount(tape)}"
+    seen = f"fragment {number}, {fragment}, does not occur {where} in {amount(tape, arrived)}"
     if number and earlier >= 0:
         seen += f"; it occurs at byte {earlier}"
         otherwise = ("the fragments come in another order", _MEND)
@@ -294,9 +295,9 @@ def _end_of_last(search: OrderedSearch) -> int:
     return search.found[last] + len(search.fragments[last])
 
 
-def not_found(tape: Tape, taken: int, condition: object) -> Finding:
+def not_found(tape: Tape, arrived: Body, taken: int, condition: object) -> Finding:
     """``take_until()`` came to the end."""
-    where = _delivered_before(tape, condition)
+    where = _delivered_before(arrived, condition)
     if where is not None:
         cause = f"an earlier read has taken it: {where}"
         remedy = "call take_until() before what reads that far, or look at .chunks"
@@ -306,18 +307,18 @@ def not_found(tape: Tape, taken: int, condition: object) -> Finding:
         )
     return Finding(
         "ended before the condition was true",
-        f"{counted(taken, 'chunk')} taken by this call, {amount(tape)} in all",
+        f"{counted(taken, 'chunk')} taken by this call, {amount(tape, arrived)} in all",
         cause,
         remedy,
     )
 
 
-def _delivered_before(tape: Tape, condition: object) -> str | None:
+def _delivered_before(arrived: Body, condition: object) -> str | None:
     """Say which chunks hold what was waited for; the first of them was taken before then."""
     fragment = condition.encode() if isinstance(condition, str) else condition
     if not isinstance(fragment, bytes):
         return None
-    kept = tape.body.kept
+    kept = arrived.kept
     search = OrderedSearch([fragment])
     last = next((index for index, chunk in enumerate(kept) if search.feed(chunk)), None)
     if last is None:

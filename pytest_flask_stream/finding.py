@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import NamedTuple
 
-from .tape import Tape
+from .tape import Body, Tape
 from .transcript import counted, render, target
 
 _SHOWN_ARGUMENT = 60
@@ -55,11 +55,15 @@ def _shown(value: object) -> str:
 # Phrases that several findings have in common
 
 
-def amount(tape: Tape) -> str:
-    """Say how much came: ``1 chunk of 57 bytes``, ``3 chunks, 57 bytes read so far``."""
-    size = counted(tape.body.size, "byte")
-    chunks = counted(tape.delivered, "chunk")
-    text = f"{chunks} of {size}" if tape.delivered == 1 else f"{chunks}, {size}"
+def amount(tape: Tape, arrived: Body | None = None) -> str:
+    """Say how much came: ``1 chunk of 57 bytes``, ``3 chunks, 57 bytes read so far``.
+
+    That is what the app has handed over, or what has arrived of it, where that is judged.
+    """
+    body = tape.body if arrived is None else arrived
+    size = counted(body.size, "byte")
+    chunks = counted(len(body), "chunk")
+    text = f"{chunks} of {size}" if len(body) == 1 else f"{chunks}, {size}"
     return f"{text} read so far" if tape.state == "open" else text
 
 

@@ -270,7 +270,9 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
                 return taken
         claim = called("take_until", condition)
         return self._fail(
-            claim, explain.not_found(self._tape, len(taken), condition), cause=self.error
+            claim,
+            explain.not_found(self._tape, self._body, len(taken), condition),
+            cause=self.error,
         )
 
     def start(self, until: Callable[[], bool] | None = None) -> None:

@@ -90,12 +90,19 @@ def error_of(judge: Callable[[], None]) -> BaseException | None:
 
 
 def our_error(
-    mistake: ModuleType, make: Callable[[], Flask], **settings: Any
+    mistake: ModuleType,
+    make: Callable[[], Flask],
+    new_client: Callable[..., StreamClient] = StreamClient,
+    **settings: Any,
 ) -> BaseException | None:
     def judge() -> None:
-        with around(mistake, app) as flask_client, StreamClient(flask_client, **settings) as client:
-            mistake.check(client)
+        with around(mistake, app) as flask_client, new_client(flask_client, **settings) as client:
+            try:
+                mistake.check(client)
+            finally:
+                let_go(app)  # a server's thread that is stuck there
 
+    let_go = setting(mistake, "let_go", lambda app: None)
     with app_of(mistake, make) as app:
         return error_of(judge)
 

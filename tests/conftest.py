@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import flask
@@ -74,6 +75,15 @@ def producer(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture
+def over_the_wire(producer: str) -> bool:
+    """Tell whether a real server answers.
+
+    It pulls by itself, so more may have been produced than was read; and it sends no empty chunk.
+    """
+    return producer != IN_PROCESS
+
+
 def _flask_contexts() -> tuple[bool, bool]:
     return flask.has_request_context(), flask.has_app_context()
 
@@ -109,14 +119,20 @@ def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def open_client(producer: str) -> Iterator[Callable[..., StreamClient]]:
+def new_client(producer: str) -> Callable[..., StreamClient]:
+    """``new_client(app)`` makes a client that the test has to close."""
+    if producer == IN_PROCESS:
+        return StreamClient
+    return partial(LiveStreamClient, server=producer)
+
+
+@pytest.fixture
+def open_client(new_client: Callable[..., StreamClient]) -> Iterator[Callable[..., StreamClient]]:
     """Make stream clients by hand; each is closed after the test."""
     with contextlib.ExitStack() as clients:
 
         def open_client(app: object, **settings: Any) -> StreamClient:
-            if producer == IN_PROCESS:
-                return clients.enter_context(StreamClient(app, **settings))
-            return clients.enter_context(LiveStreamClient(app, server=producer, **settings))
+            return clients.enter_context(new_client(app, **settings))
 
         yield open_client
 

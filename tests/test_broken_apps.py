@@ -33,8 +33,6 @@ from broken_app import (
 )
 from every_claim import make_every_claim
 
-from pytest_flask_stream import StreamClient
-
 WRITE_AGAIN = "where this is meant: python tests/broken_app.py"
 MOST_LINES_APART = 10
 ENOUGH = 2000  # chunks, of a stream without an end
@@ -46,6 +44,14 @@ PATIENCE = 10  # seconds that a correct app may take on a busy machine
 def mistake(request):
     with loaded(request.param) as module:
         yield module
+
+
+@pytest.fixture
+def client_for(mistake, new_client, over_the_wire):
+    """``client_for(app)`` makes the client that the test of this mistake is given."""
+    if over_the_wire and hasattr(mistake, "IN_PROCESS"):
+        pytest.skip(mistake.IN_PROCESS)
+    return new_client
 
 
 def stock_verdict(mistake, make, *, expected):
@@ -83,8 +89,8 @@ def lines_that_read(mistake, source):
     return [number for number, line in enumerate(lines, 1) if line.strip() == source]
 
 
-def test_the_mistake_is_caught(mistake):
-    error = our_error(mistake, mistake.broken, **setting(mistake, "SETTINGS", {}))
+def test_the_mistake_is_caught(mistake, client_for):
+    error = our_error(mistake, mistake.broken, client_for, **setting(mistake, "SETTINGS", {}))
     assert error is not None, "not caught"
     text = str(error)
     assert type(error).__name__ == setting(mistake, "RAISES", "AssertionError"), text
@@ -104,24 +110,24 @@ def assert_names_the_line(mistake, text):
     assert any(place in text for place in places), text
 
 
-def test_the_correct_twin_passes(mistake):
+def test_the_correct_twin_passes(mistake, client_for):
     # A correct app on a busy machine may well be slower than a stuck one is waited for.
     settings = {**setting(mistake, "SETTINGS", {}), "timeout": PATIENCE}
     for _ in range(2):
-        error = our_error(mistake, mistake.correct, **settings)
+        error = our_error(mistake, mistake.correct, client_for, **settings)
         assert error is None, error
 
 
-def test_every_claim_that_applies_holds_of_the_correct_twin(mistake):
+def test_every_claim_that_applies_holds_of_the_correct_twin(mistake, client_for):
     settings = {**setting(mistake, "SETTINGS", {}), "timeout": PATIENCE}
 
     def judge(app):
         with around(mistake, app) as flask_client:
-            with StreamClient(flask_client, **settings) as client:
+            with client_for(flask_client, **settings) as client:
                 mistake.check(client)
                 requests = [stream.record for stream in client.streams]
                 make_every_claim(client)
-            with StreamClient(flask_client, **settings) as client:
+            with client_for(flask_client, **settings) as client:
                 for request in requests:
                     stream = client.open(
                         request.path, query_string=request.query_string, method="GET"

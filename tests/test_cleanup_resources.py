@@ -35,9 +35,8 @@ def app():
 
 
 @pytest.fixture
-def client(app):
-    with StreamClient(app) as client:
-        yield client
+def client(open_client, app):
+    return open_client(app)
 
 
 @pytest.fixture(params=HOW_IT_ENDS)

@@ -19,9 +19,8 @@ def app():
 
 
 @pytest.fixture
-def client(app):
-    with StreamClient(app) as client:
-        yield client
+def client(open_client, app):
+    return open_client(app)
 
 
 def failure_of(claim, *args, **kwargs):

@@ -29,7 +29,10 @@ SHORT = 0.1
 LATE = 1.0  # a busy machine may be late; how late this package is itself, one test measures
 
 has_signals = hasattr(signal, "SIGURG") and hasattr(signal, "pthread_kill")
-pytestmark = pytest.mark.skipif(not has_signals, reason="nothing can be interrupted there")
+pytestmark = [
+    pytest.mark.skipif(not has_signals, reason="nothing can be interrupted there"),
+    pytest.mark.in_process("nobody can interrupt the thread of a server"),
+]
 
 
 # Ways to be stuck. The comment marks the line that is to be named.

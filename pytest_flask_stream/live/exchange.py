@@ -71,7 +71,7 @@ class LiveExchange:
     # Opening
 
     def open(self, application: Flask, environ: WSGIEnvironment) -> None:
-        """Send the request, and wait until the app has called ``start_response``."""
+        """Send the request, and wait until the app has answered."""
         __tracebackhide__ = True
         request = wire_request(environ)
         wire = WireExchange(request)
@@ -94,12 +94,12 @@ class LiveExchange:
     def _wait_for_answer(self, wire: WireExchange) -> None:
         __tracebackhide__ = True
         served = self._served
-        while not (served.started or served.closed.is_set() or wire.end is not None):
+        while not (served.answered or served.closed.is_set() or wire.end is not None):
             if wire.head is not None and not served.called:
                 break
             if wire.head is not None or self._event(wire) is None:
                 self._receive(wire, "opening")
-        if served.started:
+        if served.answered:
             return
         if served.error is not None:
             raise served.error
@@ -203,7 +203,20 @@ class LiveExchange:
         try:
             return wire.event()
         except BadWire as error:
+            if self._app_exceeds_its_length(wire):
+                wire.leave()
+                self.facts.end = "clean"  # what was declared has come; the claims tell of the rest
+                return End("clean", b"", [])
             self._refuse(error)
+
+    def _app_exceeds_its_length(self, wire: WireExchange) -> bool:
+        """Tell whether the app has given more than its ``Content-Length``, and the server sent it.
+
+        Werkzeug's does, and all that is behind the length is no part of the response.
+        """
+        declared = self.tape.headers.get("Content-Length", type=int)
+        arrived = self.body.size
+        return wire.head is not None and declared == arrived < self.tape.body.size
 
     def _receive(self, wire: WireExchange, activity: str) -> None:
         __tracebackhide__ = True

@@ -62,6 +62,8 @@ class Served:
         """Whether it has called ``start_response``."""
         self.closing: bool = False
         """Whether the server has begun to close what the app gave."""
+        self.answered: bool = False
+        """Whether its head can be taken for its answer: it has returned, or given a chunk."""
         self.closed: threading.Event = threading.Event()
         """Set when the server is done with it: has closed what the app gave, or got nothing."""
         self.error: BaseException | None = None
@@ -76,6 +78,7 @@ class Served:
         self._carried = carried or {}
         self._tell = tell
         self._context = Context()
+        self._returned = False
         self._traceback: TracebackType | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -92,7 +95,15 @@ class Served:
             self._fail(error)
             self._end()
             raise
+        self._returned = True
+        self._maybe_answered()
         return handed_on(iterable, self)
+
+    def _maybe_answered(self) -> None:
+        # Until it returns, an app may replace its head or raise; a server has sent nothing then.
+        if self.started and (self._returned or self.tape.delivered):
+            self.answered = True
+            self._tell()
 
     def _call(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         __tracebackhide__ = True
@@ -112,12 +123,13 @@ class Served:
             write = start_response(status, headers, exc_info)
             tape.note_head(status, headers)
             self.started = True
-            self._tell()
+            self._maybe_answered()
 
             def write_and_note(chunk: bytes) -> None:
                 __tracebackhide__ = True
                 self.about_to_pull()
                 self.note(chunk, clock())
+                self._maybe_answered()
                 write(chunk)
 
             return write_and_note

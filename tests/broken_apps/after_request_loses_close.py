@@ -5,6 +5,7 @@ from werkzeug.wsgi import ClosingIterator
 
 STOCK_SAYS = "passes"
 STOCK_CAN_LOOK = False
+IN_PROCESS = "the server has read the body out when the client leaves"
 SAYS = ("was not closed", "an after_request function or a WSGI layer handed on another iterable")
 LINE = "def events():"
 

@@ -3,6 +3,7 @@
 from flask import Flask, current_app, has_app_context
 
 STOCK_SAYS = "fails"
+IN_PROCESS = "the server has read the body out when the client leaves"
 SAYS = ("left a Flask context behind", "it was pushed without being popped")
 
 

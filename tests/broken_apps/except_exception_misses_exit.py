@@ -6,6 +6,7 @@ from pytest_flask_stream import Source
 
 STOCK_SAYS = "passes"
 STOCK_CAN_LOOK = False
+IN_PROCESS = "the server has read the body out when the client leaves"
 SAYS = ("left 'cursor' open", "nobody closes it when the client leaves")
 
 

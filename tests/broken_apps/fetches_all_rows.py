@@ -5,6 +5,7 @@ from flask import Flask
 from pytest_flask_stream import Source
 
 STOCK_SAYS = "fails"
+IN_PROCESS = "a server fetches by itself, and does not wait for the client"
 SAYS = ("1000 rows were read for one chunk", "<Source 'rows' exhausted")
 
 

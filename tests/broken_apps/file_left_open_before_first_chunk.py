@@ -8,6 +8,7 @@ from pytest_flask_stream import Source
 
 STOCK_SAYS = "passes"
 STOCK_CAN_LOOK = False
+IN_PROCESS = "a server begins every body"
 SAYS = ("left 'report' open", "a generator that never starts runs no finally block")
 
 

@@ -3,6 +3,7 @@
 from flask import Flask
 
 STOCK_SAYS = "fails"
+IN_PROCESS = "the server has read the body out when the client leaves"
 SAYS = ("could not be closed", "the generator yields again after GeneratorExit")
 
 

@@ -5,6 +5,7 @@ from werkzeug.wsgi import ClosingIterator
 
 STOCK_SAYS = "passes"
 STOCK_CAN_LOOK = False
+IN_PROCESS = "the server has read the body out when the client leaves"
 SAYS = ("was not closed", "handed on another iterable, without passing close() on (PEP 3333)")
 LINE = "def events():"
 

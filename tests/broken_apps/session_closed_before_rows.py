@@ -22,7 +22,9 @@ class User(Base):
 
 def app_with_sessions():
     app = Flask(__name__)
-    app.engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+    app.engine = sa.create_engine(
+        "sqlite://", poolclass=sa.pool.StaticPool, connect_args={"check_same_thread": False}
+    )
     app.sessions = orm.scoped_session(orm.sessionmaker(app.engine))
     Base.metadata.create_all(app.engine)
     with orm.Session(app.engine) as session:

@@ -3,6 +3,7 @@
 from flask import Flask
 
 STOCK_SAYS = "fails"
+IN_PROCESS = "a server makes the first body before the second is asked for"
 SAYS = ("differs in chunk 1", "view export")
 LINE = "def export(name):"
 

@@ -3,6 +3,7 @@
 from flask import Flask
 
 STOCK_SAYS = "fails"
+IN_PROCESS = "which thread of the server gets which item is chance"
 SAYS = ("differs in chunk 0", "view news")
 LINE = "def news():"
 
