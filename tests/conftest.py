@@ -84,6 +84,30 @@ def over_the_wire(producer: str) -> bool:
     return producer != IN_PROCESS
 
 
+class Paced:
+    """An iterable that makes each item when the test lets it, whoever pulls."""
+
+    def __init__(self, *items: str) -> None:
+        self._items = items
+        self._allowed = threading.Semaphore(0)
+
+    def let_go(self, count: int = 1) -> None:
+        """Let so many more items be made."""
+        for _ in range(count):
+            self._allowed.release()
+
+    def __iter__(self) -> Iterator[str]:
+        for item in self._items:
+            assert self._allowed.acquire(timeout=10)
+            yield item
+
+
+@pytest.fixture
+def paced() -> type[Paced]:
+    """``paced("a", "b")`` is an iterable of which the test lets each item be made."""
+    return Paced
+
+
 def _flask_contexts() -> tuple[bool, bool]:
     return flask.has_request_context(), flask.has_app_context()
 
