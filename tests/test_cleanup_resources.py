@@ -22,7 +22,7 @@ from flask import (
 from flask.globals import app_ctx
 from werkzeug.wsgi import ClosingIterator
 
-from pytest_flask_stream import Source, StreamClient
+from pytest_flask_stream import Source
 
 HOW_IT_ENDS = ["at its end", "in the middle", "before the first chunk", "without a body"]
 

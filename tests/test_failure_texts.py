@@ -25,8 +25,6 @@ from flask import (
     url_for,
 )
 
-from pytest_flask_stream import StreamClient
-
 LIST_TEMPLATE = "<ul>{% for i in items %}<li>{{ loop.index }} - {{ i }}</li>{% endfor %}</ul>"
 
 

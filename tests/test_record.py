@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import re
 import threading
@@ -15,7 +14,6 @@ from flask import Flask, stream_with_context
 
 from pytest_flask_stream import (
     ChunkRecord,
-    StreamClient,
     StreamClosed,
     StreamRecord,
     StreamTimeout,

@@ -173,7 +173,9 @@ def test_take_all_there_is_does_not_look_for_the_end(get):
 
 
 @pytest.mark.parametrize("condition", [b"b", "b", lambda chunk: chunk == b"b"])
-def test_take_until_includes_the_chunk_that_is_waited_for_and_stops_there(get, condition, over_the_wire):
+def test_take_until_includes_the_chunk_that_is_waited_for_and_stops_there(
+    get, condition, over_the_wire
+):
     items = Items("a", "b", "c")
     stream = get(lambda: items)
     assert stream.take_until(condition) == [b"a", b"b"]
