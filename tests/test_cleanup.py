@@ -103,7 +103,7 @@ def test_a_source_refuses_a_name_that_is_none():
         Source([], 3)
 
 
-def test_the_record_knows_the_sources_made_or_read_by_its_request(app, client):
+def test_the_record_knows_the_sources_made_or_read_by_its_request(app, client, over_the_wire):
     made_outside = Source(iter("ab"), "outside")
 
     @app.get("/outside")
@@ -116,7 +116,7 @@ def test_the_record_knows_the_sources_made_or_read_by_its_request(app, client):
         return "done"
 
     first, second = client.get("/outside"), client.get("/inside")
-    assert first.record.sources == []
+    assert over_the_wire or first.record.sources == []
     next(first)
     assert first.record.sources == [made_outside]
     assert [source.name for source in second.record.sources] == ["inside"]
@@ -135,6 +135,7 @@ def test_a_source_of_a_request_that_the_view_makes_is_not_the_streams(app, clien
     assert client.get("/outer").record.sources == []
 
 
+@pytest.mark.in_process("a server pulls by itself")
 def test_a_source_shows_what_a_generator_collects_before_it_yields(app, client):
     source = Source(range(9), "rows")
 
@@ -249,21 +250,22 @@ def test_a_source_closed_on_close_is_cleaned_up_before_the_first_chunk(app, clie
     client.head("/").assert_cleaned_up()
 
 
-def test_a_source_left_open_on_disconnect_is_named(app, client):
+def test_a_source_left_open_on_disconnect_is_named(app, client, over_the_wire):
     @app.get("/")
     def view():
-        source = Source(Rows(), "cursor")
+        source = Source(Rows(10**9), "cursor")
         return (str(row) for row in source)
 
     stream = client.get("/")
     next(stream)
     text = failure_of(stream.assert_cleaned_up)
     assert text.splitlines()[0] == "assert_cleaned_up(): GET / left 'cursor' open"
-    assert part(text, "seen") == (
-        "source 'cursor' was neither closed nor read out; 1 item pulled, 1 chunk delivered"
-    )
+    seen = part(text, "seen")
+    assert seen.startswith("source 'cursor' was neither closed nor read out; ")
+    assert over_the_wire or seen.endswith("; 1 item pulled, 1 chunk delivered")
 
 
+@pytest.mark.in_process("a server begins every body")
 def test_a_finally_block_does_not_help_a_generator_that_never_starts(app, client):
     @app.get("/")
     def view():
@@ -285,11 +287,12 @@ def test_a_generator_that_swallows_generator_exit_is_told_of(app, client):
     @app.get("/")
     def view():
         def generate():
-            for _ in range(2):
+            while True:
                 try:
                     yield "x"
                 except GeneratorExit:
                     yield "again"
+                    return
 
         return generate()
 
@@ -317,7 +320,7 @@ def test_a_layer_that_loses_close_is_told_of(app, client, keeps_close):
 
     @app.get("/")
     def view():
-        return (str(n) for n in range(3))
+        return (str(n) for n in itertools.count())
 
     stream = client.get("/")
     next(stream)
@@ -461,9 +464,11 @@ def test_a_generator_left_suspended_is_told_of_where_a_layer_hides_the_error(app
     @app.get("/")
     def view():
         def generate():
-            with contextlib.suppress(GeneratorExit):
-                yield "x"
-            yield "again"
+            try:
+                while True:
+                    yield "x"
+            except GeneratorExit:
+                yield "again"
 
         stuck.append(generate())
         return stuck[0]

@@ -73,9 +73,9 @@ def site():
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "trace"])
-def test_every_method_of_flasks_client_is_there(site, open_client, method):
+def test_every_method_of_flasks_client_is_there(site, open_client, method, over_the_wire):
     stream = getattr(open_client(site), method)("/echo")
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
     assert stream.read_text() == f"{method.upper()} "
     assert stream.request.method == method.upper()
 
@@ -133,8 +133,8 @@ def test_streams_are_listed_oldest_first(site, open_client):
     assert client.streams == opened
 
 
-def test_a_client_is_a_context_manager_that_closes_its_streams(site):
-    with StreamClient(site) as client:
+def test_a_client_is_a_context_manager_that_closes_its_streams(site, open_client):
+    with open_client(site) as client:
         stream = client.get("/echo")
     assert stream.state == "closed"
     with pytest.raises(StreamClosed, match="the client is closed"):
@@ -143,9 +143,10 @@ def test_a_client_is_a_context_manager_that_closes_its_streams(site):
 
 def test_repr_counts_the_streams(site, open_client):
     client = open_client(site)
-    assert repr(client) == "<StreamClient 'site': 0 streams opened>"
+    name = type(client).__name__
+    assert repr(client) == f"<{name} 'site': 0 streams opened>"
     client.get("/echo")
-    assert repr(client) == "<StreamClient 'site': 1 stream opened>"
+    assert repr(client) == f"<{name} 'site': 1 stream opened>"
 
 
 # Settings
@@ -155,9 +156,8 @@ def test_settings_are_keywords_and_attributes_with_defaults(site, open_client):
     client = open_client(site)
     defaults = (client.timeout, client.max_chunks, client.keep_bytes, client.isolate)
     assert defaults == (10.0, 1_000_000, 67_108_864, True)
-    client = open_client(site, timeout=2, max_chunks=3, keep_bytes=4, isolate=False)
+    client = open_client(site, timeout=2, max_chunks=3, keep_bytes=4)
     assert (client.timeout, client.max_chunks, client.keep_bytes) == (2.0, 3, 4)
-    assert client.isolate is False
 
 
 def test_settings_are_read_when_a_stream_is_opened(site, open_client):
@@ -177,11 +177,11 @@ def test_settings_are_read_when_a_stream_is_opened(site, open_client):
 # Cookies and sessions
 
 
-def test_cookies_and_sessions_go_from_one_stream_to_the_next(site, open_client):
+def test_cookies_and_sessions_go_from_one_stream_to_the_next(site, open_client, over_the_wire):
     client = open_client(site)
     login = client.get("/login/ada")
     assert client.get("/who").read() == b"ada dark"
-    assert login.produced == 0
+    assert over_the_wire or login.produced == 0
     assert client.get_cookie("theme").value == "dark"
     client.delete_cookie("theme")
     assert client.get("/who").read() == b"ada plain"
@@ -207,7 +207,9 @@ def redirecting(app, *, hops=()):
     def start():
         session["visited"] = ["start"]
         response = redirect("/middle")
-        response.response = hops[0] if hops else response.response
+        if hops:
+            response.response = hops[0]
+            del response.headers["Content-Length"]
         return response
 
     @app.route("/middle")
@@ -220,10 +222,11 @@ def redirecting(app, *, hops=()):
         return iter(["a", "b", *session["visited"]])
 
 
-def test_the_last_hop_of_a_redirect_is_the_stream(site, open_client):
+def test_the_last_hop_of_a_redirect_is_the_stream(site, open_client, over_the_wire):
     redirecting(site)
     stream = open_client(site).get("/start", follow_redirects=True)
-    assert (stream.status_code, stream.request.path, stream.produced) == (200, "/end", 0)
+    assert (stream.status_code, stream.request.path) == (200, "/end")
+    assert over_the_wire or stream.produced == 0
     assert stream.read() == b"abstartmiddle"
     assert [earlier.request.path for earlier in stream.history] == ["/start", "/middle"]
     assert [earlier.status_code for earlier in stream.history] == [302, 302]
@@ -247,7 +250,7 @@ def test_a_redirect_that_streams_is_read_out_and_closed_before_the_next_hop(site
     assert client.streams == [stream]
 
 
-def test_a_redirect_that_never_ends_is_given_up(site, open_client):
+def test_a_redirect_that_never_ends_is_given_up(site, open_client, over_the_wire):
     def for_ever():
         while True:
             yield "moved "
@@ -255,7 +258,8 @@ def test_a_redirect_that_never_ends_is_given_up(site, open_client):
     redirecting(site, hops=[for_ever()])
     with pytest.raises(EndlessStream, match="max_chunks=5") as caught:
         open_client(site, max_chunks=5).get("/start", follow_redirects=True)
-    assert (caught.value.record.path, caught.value.record.delivered) == ("/start", 6)
+    assert caught.value.record.path == "/start"
+    assert over_the_wire or caught.value.record.delivered == 6
 
 
 def test_a_redirect_loop_is_the_error_of_flasks_client_and_leaves_nothing_open(open_client):
@@ -309,7 +313,9 @@ def test_the_test_client_class_of_the_app_is_used(site, open_client):
     assert client.get("/from", headers={"X-Token": "mine"}).read().endswith(b" mine")
 
 
-def test_a_client_class_may_override_run_wsgi_app_and_keep_state_on_itself(site, open_client):
+def test_a_client_class_may_override_run_wsgi_app_and_keep_state_on_itself(
+    site, open_client, over_the_wire
+):
     class Recording(FlaskClient):
         paths = ()
 
@@ -323,7 +329,8 @@ def test_a_client_class_may_override_run_wsgi_app_and_keep_state_on_itself(site,
     site.test_client_class = Recording
     client = open_client(site)
     stream = client.get("/from")
-    assert (stream.produced, client.flask_client.paths) == (0, ("/from",))
+    assert over_the_wire or stream.produced == 0
+    assert client.flask_client.paths == ("/from",)
     assert stream.read().endswith(b" request 1")
     client.get("/who")
     assert client.flask_client.paths == ("/from", "/who")
@@ -348,7 +355,9 @@ def test_a_client_class_may_log_in_before_its_first_request(site, open_client):
     assert stream.read() == b"abstartmiddle"
 
 
-def test_a_client_class_may_read_the_answers_to_requests_of_its_own(site, open_client):
+def test_a_client_class_may_read_the_answers_to_requests_of_its_own(
+    site, open_client, over_the_wire
+):
     class WithToken(FlaskClient):
         token = None
 
@@ -362,7 +371,7 @@ def test_a_client_class_may_read_the_answers_to_requests_of_its_own(site, open_c
     site.test_client_class = WithToken
     client = open_client(site)
     stream = client.get("/from")
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
     assert stream.read().endswith(b" POST secret")
     assert client.streams == [stream]
 
@@ -384,11 +393,11 @@ def test_a_client_class_may_drop_an_answer_and_ask_again(open_client):
     app.test_client_class = Retrying
     client = open_client(app)
     stream = client.get("/")
-    assert [body.closes for body in bodies] == [1, 0]
+    assert (len(bodies), bodies[0].closes) == (2, 1)
     assert stream.read() == b"ab"
 
 
-def test_a_client_class_may_use_another_client_that_reads(site, open_client):
+def test_a_client_class_may_use_another_client_that_reads(site, open_client, over_the_wire):
     helper_app = Flask("helper")
     helper_app.add_url_rule("/token", "token", lambda: iter(["a", "b"]))
     helper = helper_app.test_client()
@@ -401,11 +410,14 @@ def test_a_client_class_may_use_another_client_that_reads(site, open_client):
 
     site.test_client_class = Delegating
     stream = open_client(site).get("/from")
-    assert (stream.produced, helper_streams.streams) == (0, [])
+    assert over_the_wire or stream.produced == 0
+    assert helper_streams.streams == []
     assert stream.read().endswith(b" ab")
 
 
-def test_a_client_class_that_raises_after_the_answer_leaves_nothing_open(open_client):
+def test_a_client_class_that_raises_after_the_answer_leaves_nothing_open(
+    open_client, over_the_wire
+):
     app = Flask("strict")
     body = Closing("a")
     app.add_url_rule("/", "view", lambda: body)
@@ -420,7 +432,8 @@ def test_a_client_class_that_raises_after_the_answer_leaves_nothing_open(open_cl
     with pytest.raises(LookupError, match="200 OK"):
         client.get("/")
     client.close()
-    assert (body.pulls, body.closes) == (0, 1)
+    assert body.closes == 1
+    assert over_the_wire or body.pulls == 0
 
 
 def test_an_existing_client_shares_its_cookies_session_and_defaults(site, open_client):
@@ -435,7 +448,7 @@ def test_an_existing_client_shares_its_cookies_session_and_defaults(site, open_c
     assert logged_in.get("/who").data == b"grace dark"
 
 
-def test_an_existing_client_stays_what_it_is_for_calls_of_its_own(open_client):
+def test_an_existing_client_stays_what_it_is_for_calls_of_its_own(open_client, over_the_wire):
     app = Flask("both")
     bodies = []
 
@@ -449,7 +462,7 @@ def test_an_existing_client_stays_what_it_is_for_calls_of_its_own(open_client):
     stock_response = stock.get("/")
     assert bodies[0].pulls == 1  # the stock client produces the first chunk inside `get()`
     client.get("/")
-    assert bodies[1].pulls == 0
+    assert over_the_wire or bodies[1].pulls == 0
     assert stock_response.data == b"ab"
 
 
@@ -485,7 +498,7 @@ def test_after_close_an_existing_client_is_as_it_was(site):
     assert stock.get("/echo").data == b"GET "
 
 
-def test_two_stream_clients_share_one_client_until_both_are_closed(open_client):
+def test_two_stream_clients_share_one_client_until_both_are_closed(open_client, over_the_wire):
     app = Flask("shared")
     bodies = []
 
@@ -501,7 +514,7 @@ def test_two_stream_clients_share_one_client_until_both_are_closed(open_client):
     one.close()
     assert (first.state, bodies[0].closes) == ("closed", 1)
     second = two.get("/")
-    assert bodies[1].pulls == 0
+    assert over_the_wire or bodies[1].pulls == 0
     assert (one.streams, two.streams) == ([first], [second])
     two.close()
     assert "run_wsgi_app" not in vars(stock)
@@ -528,7 +541,9 @@ def test_a_dropped_client_lives_as_long_as_its_streams_and_leaves_nothing_patche
     assert "run_wsgi_app" not in vars(stock)
 
 
-def test_a_dropped_client_may_be_collected_while_another_one_is_made(site, open_client):
+def test_a_dropped_client_may_be_collected_while_another_one_is_made(
+    site, open_client, over_the_wire
+):
     class Collecting(FlaskClient):
         def __setattr__(self, name, value):
             gc.collect()
@@ -540,7 +555,7 @@ def test_a_dropped_client_may_be_collected_while_another_one_is_made(site, open_
     cycle.append(cycle)
     del cycle
     stream = open_client(stock).get("/echo")
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
     assert stream.read() == b"GET "
 
 
@@ -574,7 +589,7 @@ def test_a_view_that_raises_raises_in_the_test_with_testing(open_client):
     assert client.streams == []
 
 
-def test_an_error_handler_answers_as_ever(open_client):
+def test_an_error_handler_answers_as_ever(open_client, over_the_wire):
     app = Flask("handled")
     app.testing = True
     app.register_error_handler(LookupError, lambda error: (iter(["so ", "sorry"]), 418))
@@ -584,7 +599,8 @@ def test_an_error_handler_answers_as_ever(open_client):
         raise LookupError
 
     stream = open_client(app).get("/")
-    assert (stream.status_code, stream.streamed, stream.produced) == (418, True, 0)
+    assert (stream.status_code, stream.streamed) == (418, True)
+    assert over_the_wire or stream.produced == 0
     assert stream.read() == b"so sorry"
 
 
@@ -635,7 +651,7 @@ def test_a_view_may_raise_after_it_called_stream_with_context(open_client, testi
     ("method", "status"), [("head", 200), ("get", 204), ("get", 304), ("head", 304)]
 )
 @pytest.mark.parametrize("end", ["pull", "close", "after the test"])
-def test_no_body_is_sent_for_head_204_and_304(open_client, method, status, end):
+def test_no_body_is_sent_for_head_204_and_304(open_client, method, status, end, over_the_wire):
     app = Flask("no body")
     closed, body = [], Closing("a")
 
@@ -647,7 +663,8 @@ def test_no_body_is_sent_for_head_204_and_304(open_client, method, status, end):
 
     client = open_client(app)
     stream = getattr(client, method)("/")
-    assert (stream.status_code, stream.state, closed) == (status, "open", [])
+    assert (stream.status_code, stream.state) == (status, "open")
+    assert over_the_wire or closed == []
     if end == "pull":
         assert list(stream) == []
         assert stream.state == "exhausted"
@@ -673,14 +690,14 @@ def download():
     return app
 
 
-def test_a_download_is_streamed_and_its_file_closed(open_client, download):
+def test_a_download_is_streamed_and_its_file_closed(open_client, download, over_the_wire):
     stream = open_client(download).get("/")
     assert (stream.status_code, stream.content_length, stream.streamed) == (200, 25600, True)
     first = next(stream)
-    assert len(first) == 8192
-    assert not download.data.closed
+    assert over_the_wire or (len(first), download.data.closed) == (8192, False)
     assert stream.read() == bytes(range(256)) * 100
     assert download.data.closed
+    assert {chunk.size for chunk in stream.record.chunks} == {8192, 1024}
 
 
 def test_a_half_read_download_closes_its_file_on_disconnect(open_client, download):
@@ -690,11 +707,11 @@ def test_a_half_read_download_closes_its_file_on_disconnect(open_client, downloa
     assert download.data.closed
 
 
-def test_a_range_of_a_download_is_given(open_client, download):
+def test_a_range_of_a_download_is_given(open_client, download, over_the_wire):
     stream = open_client(download).get("/", headers={"Range": "bytes=300-8999"})
     assert (stream.status_code, stream.content_length) == (206, 8700)
     assert stream.headers["Content-Range"] == "bytes 300-8999/25600"
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
     assert stream.read() == (bytes(range(256)) * 100)[300:9000]
     assert download.data.closed
 
@@ -711,13 +728,14 @@ def test_a_file_on_disk_is_closed_after_its_last_chunk(open_client, tmp_path):
     app.add_url_rule("/", "view", lambda: send_file(tmp_path / "report.txt"))
     client = open_client(app)
     stream = client.get("/")
-    assert list(map(len, stream)) == [8192, 1808]
+    assert sum(map(len, stream)) == 10_000
+    assert [chunk.size for chunk in stream.record.chunks] == [8192, 1808]
     etag = stream.headers["ETag"]
     cached = client.get("/", headers={"If-None-Match": etag})
     assert (cached.status_code, list(cached)) == (304, [])
 
 
-def test_direct_passthrough_gives_the_bare_iterable(open_client):
+def test_direct_passthrough_gives_the_bare_iterable(open_client, over_the_wire):
     app = Flask("passthrough")
     file = io.BytesIO(b"abcdef")
 
@@ -726,7 +744,7 @@ def test_direct_passthrough_gives_the_bare_iterable(open_client):
         return Response(FileWrapper(file, 2), direct_passthrough=True)
 
     stream = open_client(app).get("/")
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
     assert list(stream) == [b"ab", b"cd", b"ef"]
     assert (stream.produced, file.closed) == (3, True)
 
@@ -734,7 +752,7 @@ def test_direct_passthrough_gives_the_bare_iterable(open_client):
 # async
 
 
-def test_an_async_view_may_stream(open_client):
+def test_an_async_view_may_stream(open_client, over_the_wire):
     pytest.importorskip("asgiref")
     app = Flask("async")
 
@@ -743,7 +761,8 @@ def test_an_async_view_may_stream(open_client):
         return Response(item for item in "ab")
 
     stream = open_client(app).get("/")
-    assert (stream.streamed, stream.produced) == (True, 0)
+    assert stream.streamed is True
+    assert over_the_wire or stream.produced == 0
     assert list(stream) == [b"a", b"b"]
 
 
@@ -790,6 +809,7 @@ def layered(wsgi_app):
     return app
 
 
+@pytest.mark.in_process("a server refuses any chunk before start_response, an empty one too")
 def test_a_layer_that_starts_late_is_pulled_just_far_enough(open_client):
     pulled = []
 
@@ -813,7 +833,7 @@ def test_a_layer_that_starts_late_is_pulled_just_far_enough(open_client):
     assert list(stream) == [b"", b"", b"2", b"3", b"4"]
 
 
-def test_a_view_behind_a_layer_that_is_a_generator_is_streamed(open_client):
+def test_a_view_behind_a_layer_that_is_a_generator_is_streamed(open_client, over_the_wire):
     def generator(inner):
         def run(environ, start_response):
             yield from inner(environ, start_response)
@@ -822,7 +842,8 @@ def test_a_view_behind_a_layer_that_is_a_generator_is_streamed(open_client):
 
     stream = open_client(layered(generator)).get("/")
     assert (stream.status_code, stream.streamed) == (200, True)
-    assert (stream.produced, stream.delivered) == (1, 0)  # pulled just far enough
+    assert stream.delivered == 0
+    assert over_the_wire or stream.produced == 1  # pulled just far enough
     assert list(stream) == [b"a", b"b"]
 
 
@@ -930,14 +951,14 @@ def test_start_response_with_exc_info_after_the_first_chunk_raises_it(open_clien
 
     def replacing(inner):
         def run(environ, start_response):
-            start_response("200 OK", [])
+            start_response("200 OK", [("X-Try", "1")])
 
             def body():
                 yield b"a"
                 try:
                     raise error
                 except LookupError:
-                    start_response("500 Sorry", [], sys.exc_info())
+                    start_response("500 Sorry", [("X-Try", "2")], sys.exc_info())
                 yield b"never"
 
             return body()

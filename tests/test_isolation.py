@@ -102,6 +102,7 @@ def site():  # noqa: C901 - a view for each kind of stream
 # What a stream sees
 
 
+@pytest.mark.in_process("a server has none of the context variables of the test")
 def test_context_variables_of_the_test_are_visible(open_client):
     seen = []
     app = Flask("variables")
@@ -127,6 +128,7 @@ def test_context_variables_of_the_test_are_visible(open_client):
     assert seen == ["ada", "ada", "ada"]  # the Context is made when the request is opened
 
 
+@pytest.mark.in_process("a server has none of the context variables of the test")
 def test_a_false_value_of_a_context_variable_is_visible_too(get):
     token = tenant.set("")
     try:
@@ -172,7 +174,7 @@ def test_streams_do_not_see_each_others_changes(open_client):
     assert [next(one), next(two), next(one), next(two)] == [b"unset", b"unset", b"one", b"two"]
 
 
-def test_the_close_runs_in_the_context_of_the_stream(get):
+def test_the_close_runs_in_the_context_of_the_stream(get, over_the_wire):
     events = []
 
     def view():
@@ -182,7 +184,9 @@ def test_the_close_runs_in_the_context_of_the_stream(get):
     stream = get(view)
     next(stream)
     stream.close()
-    assert events == [("pull", "ada", False), ("close", "ada", False)]
+    pulls, close = events[:-1], events[-1]
+    assert (set(pulls), close) == ({("pull", "ada", False)}, ("close", "ada", False))
+    assert over_the_wire or len(pulls) == 1
 
 
 @pytest.mark.parametrize("pushed", ["nothing", "app context", "request context", "client"])
@@ -226,6 +230,7 @@ def test_the_g_of_the_test_is_not_the_g_of_the_request(open_client):
         assert g.user == "ada"
 
 
+@pytest.mark.in_process("a server is always isolated")
 def test_without_isolation_a_stream_sees_the_contexts_of_the_test(site, open_client):
     client = open_client(site, isolate=False)
     with site.test_request_context("/of/the/test"):
@@ -236,11 +241,13 @@ def test_without_isolation_a_stream_sees_the_contexts_of_the_test(site, open_cli
     assert not flask.has_app_context()
 
 
+@pytest.mark.in_process("a server is always isolated")
 def test_without_isolation_and_contexts_there_is_nothing_to_see(site, open_client):
     stream = open_client(site, isolate=False).get("/contexts")
     assert stream.read() == b"False False"
 
 
+@pytest.mark.in_process("a server is always isolated")
 def test_without_isolation_changes_do_not_flow_back_either(site, open_client):
     client = open_client(site, isolate=False)
     with site.app_context() as pushed:
@@ -276,6 +283,9 @@ def test_fifty_streams_are_read_in_any_order(site, open_client, path):
         if path == "/kept":
             assert list(stream) == []
             assert stream.read() == "".join(f"{name}{n} " for n in range(4)).encode()
+        else:
+            with pytest.raises(RuntimeError, match=r"Working outside of|There is no request"):
+                stream.drain()
     assert not flask.has_app_context()
 
 
@@ -345,7 +355,7 @@ def test_a_stream_can_be_read_while_another_is_read_by_the_app(site, open_client
 
 
 @pytest.mark.parametrize("share", [False, True])
-def test_a_plain_test_client_used_in_a_view_is_not_lazy(site, open_client, share):
+def test_a_plain_test_client_used_in_a_view_is_not_lazy(site, open_client, share, over_the_wire):
     client = open_client(site)
 
     @site.route("/outer")
@@ -361,12 +371,13 @@ def test_a_plain_test_client_used_in_a_view_is_not_lazy(site, open_client, share
         return items()
 
     stream = client.get("/outer")
-    assert (stream.produced, client.streams) == (0, [stream])
+    assert over_the_wire or stream.produced == 0
+    assert client.streams == [stream]
     assert list(stream) == [b"inner0 inner1 inner2 ", b"again0 again1 again2 "]
     assert stream.produced == 2
 
 
-def test_a_stream_client_used_in_a_view_is_lazy(site, open_client):
+def test_a_stream_client_used_in_a_view_is_lazy(site, open_client, over_the_wire):
     inner_streams = []
 
     @site.route("/outer")
@@ -379,7 +390,8 @@ def test_a_stream_client_used_in_a_view_is_lazy(site, open_client):
     stream = open_client(site).get("/outer")
     ((inner, produced, first),) = inner_streams
     assert (produced, first, inner.state, inner.delivered) == (0, b"inner0 ", "closed", 1)
-    assert (stream.produced, stream.read()) == (0, b"outer /outer")
+    assert over_the_wire or stream.produced == 0
+    assert stream.read() == b"outer /outer"
     assert stream.produced == 2
 
 

@@ -44,8 +44,10 @@ def abc():
     return generate(), {"Content-Type": "text/plain", "X-Mine": "1"}
 
 
-def test_the_facts_of_a_stream_that_is_read_step_by_step(stream_of):
-    stream = stream_of(abc)
+def test_the_facts_of_a_stream_that_is_read_step_by_step(stream_of, paced):
+    items = paced("a", "bb", "ccc")
+    headers = {"Content-Type": "text/plain", "X-Mine": "1"}
+    stream = stream_of(lambda: (iter(items), headers))
     record = stream.record
     assert isinstance(record, StreamRecord)
     assert record is stream.record
@@ -53,14 +55,15 @@ def test_the_facts_of_a_stream_that_is_read_step_by_step(stream_of):
     assert (record.endpoint, record.status, record.streamed) == ("rows", "200 OK", True)
     assert record.headers["X-Mine"] == "1"
     assert (record.state, record.produced, len(record.chunks)) == ("open", 0, 0)
-    for number, size in enumerate([1, 0, 3], start=1):
+    for number, size in enumerate([1, 2, 3], start=1):
+        items.let_go()
         next(stream)
         assert (record.produced, record.delivered, len(record.chunks)) == (number, number, number)
         assert record.chunks[-1].size == size
     assert (record.state, record.error) == ("open", None)
     stream.drain()
     assert (record.state, record.error) == ("exhausted", None)
-    assert [chunk.size for chunk in record.chunks] == [1, 0, 3]
+    assert [chunk.size for chunk in record.chunks] == [1, 2, 3]
     assert [chunk.index for chunk in record.chunks] == [0, 1, 2]
     assert [chunk.produced for chunk in record.chunks] == [1, 2, 3]
     assert {chunk.template_events for chunk in record.chunks} == {0}
@@ -102,19 +105,20 @@ def test_nothing_can_be_changed_through_a_record(stream_of):
     assert len(record.teardowns) == 2
 
 
-def test_a_record_outlives_its_client(open_client):
+def test_a_record_outlives_its_client(open_client, over_the_wire):
     app = Flask("record", static_folder=None)
     app.add_url_rule("/rows", "rows", abc)
     with open_client(app) as client:
         stream = client.get("/rows")
         record = stream.record
         next(stream)
-    assert (record.state, record.produced, len(record.chunks)) == ("closed", 1, 1)
+    assert record.state == "closed"
+    assert over_the_wire or (record.produced, len(record.chunks)) == (1, 1)
     with pytest.raises(StreamClosed):
         next(stream)
 
 
-def test_waited_is_the_time_of_the_pull_and_at_that_of_the_whole_exchange(stream_of):
+def test_waited_is_the_time_of_the_pull_and_at_that_of_the_whole_exchange(stream_of, over_the_wire):
     def view():
         def generate():
             yield "a"
@@ -133,7 +137,7 @@ def test_waited_is_the_time_of_the_pull_and_at_that_of_the_whole_exchange(stream
     first, second, third = stream.record.chunks
     assert second.waited >= 0.02
     assert second.at - first.at >= second.waited
-    assert third.at - second.at >= 0.02 + third.waited
+    assert over_the_wire or third.at - second.at >= 0.02 + third.waited
     assert 0 <= first.waited <= first.at <= second.at <= third.at <= longest
 
 
@@ -175,20 +179,23 @@ def shown(text):
     return re.sub(r"\d+\.\d{3} s", "T", text)
 
 
-def test_the_transcript_of_an_open_stream(stream_of):
-    stream = stream_of(abc)
+def test_the_transcript_of_an_open_stream(stream_of, paced):
+    items = paced("a", "bb", "ccc")
+    stream = stream_of(lambda: (iter(items), {"Content-Type": "text/plain"}))
+    items.let_go(2)
     stream.take(2)
     record = stream.record
     assert shown(str(record)).splitlines() == [
         "GET /rows?page=2  200 text/plain  open  produced 2  delivered 2  teardown: request, app"
         " before chunk 1",
         "  #0  1 B  produced 1  waited T  no context  b'a'",
-        "  #1  0 B  produced 2  waited T  no context  b''",
+        "  #1  2 B  produced 2  waited T  no context  b'bb'",
     ]
     assert str(record) == record.transcript()
     assert repr(record) == (
         "<StreamRecord GET /rows?page=2 200 open: 2 chunks delivered, 2 items produced>"
     )
+    items.let_go(2)
 
 
 def test_the_transcript_without_times_is_the_same_from_run_to_run(stream_of):

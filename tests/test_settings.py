@@ -50,7 +50,11 @@ def test_defaults(app, open_client):
         ({"timeout": 10**400}, None),
         ({"max_chunks": 1}, 1),
         ({"keep_bytes": 0}, 0),
-        ({"isolate": False}, False),
+        pytest.param(
+            {"isolate": False},
+            False,
+            marks=pytest.mark.in_process("a server is always isolated"),
+        ),
     ],
 )
 def test_keywords_and_attributes(app, open_client, given, taken):
@@ -98,7 +102,10 @@ def test_an_unknown_attribute(app, open_client):
     client = open_client(app)
     with pytest.raises(AttributeError) as caught:
         client.timout = 1
-    assert str(caught.value) == f"StreamClient has no attribute 'timout'; the settings are {NAMES}"
+    assert (
+        str(caught.value)
+        == f"{type(client).__name__} has no attribute 'timout'; the settings are {NAMES}"
+    )
     assert_only_the_user_is_seen(caught)
     assert not hasattr(client, "timout")
 

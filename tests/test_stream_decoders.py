@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import threading
 import zlib
 from itertools import count, islice
 from pathlib import Path
@@ -81,14 +82,16 @@ FORMATS = {
 )
 class TestOnAnEndlessStream:
     def test_the_first_record_takes_no_chunk_too_many(
-        self, get, content_type, item, read, first, chunks
+        self, get, content_type, item, read, first, chunks, over_the_wire
     ):
         view = Endless(item, content_type)
         stream = get(view)
         found = read(stream)
-        assert (stream.delivered, view.made) == (0, 0)
+        assert stream.delivered == 0
+        assert over_the_wire or view.made == 0
         assert next(found) == first
-        assert (stream.delivered, stream.produced, view.made) == (chunks, chunks, chunks)
+        assert stream.delivered == chunks
+        assert over_the_wire or (stream.produced, view.made) == (chunks, chunks)
         stream.disconnect()
 
     def test_each_call_starts_at_the_first_byte_and_replays_before_it_pulls(
@@ -219,18 +222,22 @@ def test_an_error_of_the_app_shows_the_users_frames(get):
 
 
 def test_a_timeout_is_raised_and_raised_again(get):
+    over = threading.Event()
+
     def rows():
         yield "a\n"
-        while True:
+        while not over.is_set():
             pass
 
-    stream = get(rows, timeout=0.05)
+    stream = get(rows)
     lines = stream.iter_lines()
     assert next(lines) == "a"
+    stream.timeout = 0.05
     with pytest.raises(StreamTimeout):
         next(lines)
     with pytest.raises(StreamTimeout):
         list(stream.iter_lines())
+    over.set()
 
 
 def test_a_bad_record_tells_where_it_is_and_does_not_end_the_reading(get):
@@ -320,11 +327,11 @@ def test_a_gzip_body_that_is_cut_off(get):
         list(stream.iter_lines())
 
 
-def test_another_content_coding_is_told_at_the_call(get):
+def test_another_content_coding_is_told_at_the_call(get, over_the_wire):
     stream = get(lambda: Response(iter("ab"), headers={"Content-Encoding": "br"}))
     with pytest.raises(DecodeError, match="content coding 'br' cannot be decoded"):
         stream.iter_text()
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
 
 
 # Formats with something of their own
@@ -382,11 +389,11 @@ def test_the_last_frame_of_an_mjpeg_view_that_declares_its_length(get):
     assert [part.body for part in get(view).iter_parts()] == [JPEG]
 
 
-def test_parts_of_what_is_not_multipart(get):
+def test_parts_of_what_is_not_multipart(get, over_the_wire):
     stream = get(lambda: iter("ab"))
     with pytest.raises(DecodeError, match="not multipart"):
         stream.iter_parts()
-    assert stream.produced == 0
+    assert over_the_wire or stream.produced == 0
 
 
 def test_text_in_the_responses_charset(get):

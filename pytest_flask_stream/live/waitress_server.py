@@ -179,6 +179,7 @@ def _with_our_log(channel_class: Any) -> Any:
         log.info("%r %s", line, self.status)
 
     def service(self: Any) -> None:
+        __tracebackhide__ = True
         try:
             task_class.service(self)
         except Exception:
