@@ -23,6 +23,10 @@ from pytest_flask_stream import LiveStreamClient, StreamClient, StreamedResponse
 pytest_plugins = ["pytester"]
 
 with contextlib.suppress(ImportError):
+    # An inner pytest forgets what it was first to import, and compiled code does not bear that.
+    import sqlalchemy.orm  # noqa: F401
+
+with contextlib.suppress(ImportError):
     from hypothesis import settings
 
     # The same examples in every run, and none is late because the machine is busy.

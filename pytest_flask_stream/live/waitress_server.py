@@ -178,17 +178,6 @@ def _with_our_log(channel_class: Any) -> Any:
         line = f"{request.command} {request.path} HTTP/{request.version}"
         log.info("%r %s", line, self.status)
 
-    def service(self: Any) -> None:
-        __tracebackhide__ = True
-        try:
-            task_class.service(self)
-        except Exception:
-            raise
-        except BaseException as error:
-            # Left to waitress, the connection would stay open and the client would wait for ever.
-            raise RuntimeError(f"the app raised {type(error).__name__}") from error
-
-    overridden = {"logger": log, "finish": finish, "service": service}
-    task_class_with_log = type("Task", (task_class,), overridden)
+    task_class_with_log = type("Task", (task_class,), {"logger": log, "finish": finish})
     attributes = {"logger": log, "task_class": task_class_with_log}
     return type("Channel", (channel_class,), attributes)
