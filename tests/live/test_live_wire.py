@@ -317,6 +317,24 @@ def test_a_reset_is_noticed_with_the_next_chunk(opened):
     assert stream.produced == 2
 
 
+def test_waitress_notices_soon_though_the_app_never_pauses(opened, gate):
+    """Its loop needs a lock that an app in a hurry hardly ever lets go of."""
+    app = Flask("in_a_hurry")
+
+    @app.get("/")
+    def view():
+        for number in itertools.count():
+            if number == 6000:  # more than fits into the sockets and into its memory
+                gate.open()
+            yield b"x" * 1000
+
+    stream = opened.enter_context(LiveStreamClient(app, server="waitress")).get("/")
+    gate.wait()
+    before = stream.produced
+    stream.disconnect()
+    assert stream.produced - before < 1000  # some 5; several thousand where it gets no turn
+
+
 def test_leaving_twice_is_harmless(endless):
     stream = endless()
     stream.disconnect()
