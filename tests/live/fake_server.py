@@ -52,6 +52,8 @@ class FakeServer:
 
     def __init__(self, answer: bytes | Callable[[Conversation], object]) -> None:
         self._answer = answer
+        self.closed = threading.Semaphore(0)
+        """Released when a connection was closed."""
         self._listener = socket.create_server((self.host, 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://{self.host}:{self.port}"
@@ -72,6 +74,7 @@ class FakeServer:
                 if connection.getpeername()[1] == self._last_port:
                     return
                 self._talk(Conversation(connection))
+            self.closed.release()
 
     _last_port = 0
 

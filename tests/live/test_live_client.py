@@ -9,6 +9,7 @@ import threading
 
 import flask
 import pytest
+from fake_server import FakeServer
 from flask import Flask, Response, request
 from flask.testing import FlaskClient
 
@@ -347,13 +348,12 @@ def test_a_stream_that_was_left_half_read_is_no_danger_to_the_next(client, app):
     assert client.get("/").read() == b"a"
 
 
-def test_a_connection_that_the_server_has_closed_is_not_used_again(app, fake):
-    def answer(conversation):
-        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
-
-    client = fake(answer)
+def test_a_connection_that_the_server_has_closed_is_not_used_again(opened, app):
+    server = opened.enter_context(FakeServer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"))
+    client = opened.enter_context(LiveStreamClient(app, server=server))
     for _ in range(3):
         assert client.get("/").read() == b"a"
+        assert server.closed.acquire(timeout=20)
 
 
 def test_no_connection_to_a_server_that_is_gone(app, server):

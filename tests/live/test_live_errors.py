@@ -281,7 +281,9 @@ def test_an_app_that_is_stuck_in_such_a_request_is_named(app, running, gate):
         with pytest.raises(StreamError) as caught:
             running.stop()
     text = str(caught.value)
-    assert text.startswith("the app still runs in 1 thread of the server, 1 s after that was stopped\n")
+    assert text.startswith(
+        "the app still runs in 1 thread of the server, 1 s after that was stopped\n"
+    )
     assert "stuck:   GET /stuck" in text
     assert "gate.wait()" in text
     assert "remedy:" in text
