@@ -137,6 +137,7 @@ def test_an_error_of_another_kind_is_no_missing_context(app, client):
 # Time
 
 
+@pytest.mark.in_process("the test is told in time that a server is late")
 def test_a_stream_that_ends_too_late_in_another_thread(app, client):
     @app.get("/")
     def view():
@@ -191,17 +192,19 @@ def test_a_clean_up_claim_of_a_stream_that_took_too_long(app, client, claim):
     def view():
         def generate():
             yield "a"
-            threading.Event().wait()
+            over.wait()
 
         return generate()
 
-    client.timeout = 0.05
+    over = threading.Event()
     stream = client.get("/")
+    stream.timeout = 0.05
     with pytest.raises(StreamTimeout) as first:
         stream.drain()
     with pytest.raises(StreamTimeout) as again:
         getattr(stream, claim)()
     assert again.value is first.value
+    over.set()
 
 
 # Who else stands in for Flask's client

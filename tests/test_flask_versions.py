@@ -82,6 +82,7 @@ TEARDOWN_WITH_EXIT = [(name, "GeneratorExit") for name, _error in TEARDOWN]
 # The table
 
 
+@pytest.mark.in_process("a server has pulled by itself when the test looks")
 @proves("`stream_with_context(…)` takes hold of the context")
 def test_when_the_context_is_held(app, client):
     pushed = []
@@ -93,14 +94,15 @@ def test_when_the_context_is_held(app, client):
 
 
 @proves("the teardown functions of such a stream run")
-def test_how_often_a_kept_context_is_torn_down(client, happened):
+def test_how_often_a_kept_context_is_torn_down(client, happened, over_the_wire):
     stream = client.get("/kept")
     next(stream)
-    assert happened == (TEARDOWN if LATE else [])
+    assert over_the_wire or happened == (TEARDOWN if LATE else [])
     stream.drain()
     assert [what for what in happened if what in TEARDOWN] == TEARDOWN * (2 if LATE else 1)
 
 
+@pytest.mark.in_process("a server begins every body")
 @proves("the client leaves before the first chunk")
 def test_leaving_before_the_first_chunk(client, happened):
     client.get("/kept").disconnect()
@@ -148,13 +150,12 @@ def test_a_plain_generator_is_torn_down_once_and_before(client, happened):
 @proves("With `stream_with_context`, at the end")
 def test_the_order_at_the_end(client, happened):
     stream = client.get("/kept")
-    assert stream.take(2) == [b"a", b"b"]
-    happened.clear()
-    with pytest.raises(StopIteration):
-        next(stream)
-    assert happened == ["finally", *TEARDOWN, "call_on_close"]
+    assert list(stream) == [b"a", b"b"]
+    before = TEARDOWN if LATE else []
+    assert happened == [*before, "finally", *TEARDOWN, "call_on_close"]
 
 
+@pytest.mark.in_process("a server has pulled further when the client leaves")
 @proves("The client leaves between two chunks")
 def test_leaving_between_two_chunks(client, happened):
     stream = client.get("/kept")
@@ -222,7 +223,8 @@ def test_a_close_that_raises(app, client, happened):
     def raises():
         def generate():
             try:
-                yield "a"
+                while True:
+                    yield "a"
             finally:
                 raise OSError("no")
 
