@@ -11,6 +11,7 @@ from pytest_flask_stream import EndlessStream, StreamClient, StreamTimeout
 # Slow
 
 
+@pytest.mark.in_process
 def test_a_pause_is_made_before_each_chunk(stream_client, pauses):
     stream = stream_client.get("/countdown")
     assert pauses == []
@@ -96,6 +97,7 @@ def listen(client, hub):
     return stream
 
 
+@pytest.mark.in_process
 def test_nobody_is_subscribed_before_the_first_pull(stream_client, hub):
     stream_client.get("/events")
     assert hub.subscribers == 0
@@ -103,27 +105,28 @@ def test_nobody_is_subscribed_before_the_first_pull(stream_client, hub):
 
 def test_an_event_is_passed_on_as_it_happens(stream_client, hub):
     stream = listen(stream_client, hub)
+    events = stream.iter_sse()  # without the comments that are sent meanwhile
     hub.publish("ada came")
-    assert next(stream) == b"data: ada came\n\n"
+    assert next(events).data == "ada came"
     hub.publish("bob came")
-    assert next(stream) == b"data: bob came\n\n"
+    assert next(events).data == "bob came"
     stream.assert_streamed()
 
 
 def test_an_event_reaches_everybody(stream_client, hub):
     streams = [listen(stream_client, hub) for _ in range(3)]
     hub.publish("ada came")
-    assert [next(stream) for stream in streams] == [b"data: ada came\n\n"] * 3
+    assert [next(stream.iter_sse()).data for stream in streams] == ["ada came"] * 3
 
 
 def test_a_client_that_leaves_is_unsubscribed(stream_client, hub):
     stream = listen(stream_client, hub)
     hub.publish("ada came")
-    stream.take(1)
+    stream.take_until("ada came")
     assert hub.subscribers == 1
     stream.disconnect()
     assert hub.subscribers == 0
-    stream.assert_chunks(["data: ada came\n\n"])
+    assert [event.data for event in stream.iter_sse()] == ["ada came"]
 
 
 def test_a_client_that_leaves_does_not_take_the_others_along(stream_client, hub):
@@ -132,7 +135,8 @@ def test_a_client_that_leaves_does_not_take_the_others_along(stream_client, hub)
     ada.disconnect()
     assert hub.subscribers == 1
     hub.publish("two")
-    assert bob.take(2) == [b"data: one\n\n", b"data: two\n\n"]
+    bob.take_until("two")
+    bob.assert_order("data: one\n\n", "data: two\n\n")
 
 
 def test_a_client_that_leaves_before_anything_was_read_leaves_nothing(stream_client, hub):
@@ -150,10 +154,17 @@ def test_streams_that_a_test_leaves_open_are_closed_with_their_client(app, hub):
     assert hub.subscribers == 0
 
 
-@pytest.mark.flask_stream(timeout=0.2)
-def test_a_silent_stream_does_not_hang_the_test(stream_client, hub):
+@pytest.mark.flask_stream(timeout=0.5)
+def test_a_stream_of_which_nothing_comes_does_not_hang_the_test(stream_client):
     stream = stream_client.get("/events")
     with pytest.raises(StreamTimeout):
-        next(stream)
+        next(stream.iter_sse())
     assert stream.state == "timeout"
+
+
+@pytest.mark.in_process
+@pytest.mark.flask_stream(timeout=0.5)
+def test_a_generator_that_keeps_the_test_waiting_is_ended(stream_client, hub):
+    with pytest.raises(StreamTimeout):
+        stream_client.get("/events").take_until("never")
     assert hub.subscribers == 0

@@ -1,5 +1,6 @@
 """Templates: sent while they are rendered."""
 
+from flask import request
 from flask.ctx import AppContext
 
 LINES = [
@@ -64,16 +65,21 @@ def test_stream_template_string_keeps_the_request(stream_client):
 
 def test_the_helper_calls_flask_before_3_2(app, stream_client, monkeypatch):
     def update_template_context(context):
-        context.update(site="Before", section="3.2")
+        this_request = request._get_current_object()
+        context.update(site="Before", section="3.2", request=this_request)
 
     monkeypatch.setattr(app, "update_template_context", update_template_context)
-    stream_client.get("/users-by-hand.html").assert_order("Before: 3.2", "4 margaret")
+    stream = stream_client.get("/users-by-hand.html")
+    stream.assert_order("Before: 3.2", "4 margaret", "</p>")
 
 
 def test_the_helper_calls_flask_3_2(app, stream_client, monkeypatch):
     def update_template_context(ctx, context):
         assert type(ctx) is AppContext
-        context.update(site=ctx.app.name, section="3.2")
+        this_request = request._get_current_object()
+        context.update(site=ctx.app.name, section="3.2", request=this_request)
 
     monkeypatch.setattr(app, "update_template_context", update_template_context)
-    stream_client.get("/users-by-hand.html").assert_order("streaming_app: 3.2", "4 margaret")
+    stream_client.get("/users-by-hand.html").assert_order(
+        "streaming_app: 3.2", "4 margaret", "</p>"
+    )

@@ -528,20 +528,17 @@ def test_a_chain_closes_nothing_and_a_generator_around_it_does(app, client, over
 def test_generators_that_let_generator_exit_out_in_their_own_way(app, client):
     def returns():
         try:
-            while True:
-                yield "a"
+            yield from itertools.repeat("a")
         except GeneratorExit:
             return
 
     def catches_all_and_ends():
         with contextlib.suppress(BaseException):
-            while True:
-                yield "a"
+            yield from itertools.repeat("a")
 
     def raises_again():
         try:
-            while True:
-                yield "a"
+            yield from itertools.repeat("a")
         except BaseException:
             app.config["SEEN"] = True
             raise

@@ -923,7 +923,9 @@ def test_start_response_with_exc_info_replaces_an_answer_that_has_not_begun(open
 
 
 @pytest.mark.parametrize("read", [next, lambda stream: stream.take(2)])
-def test_a_head_that_is_replaced_in_the_first_pull_is_the_responses_too(open_client, read, over_the_wire):
+def test_a_head_that_is_replaced_in_the_first_pull_is_the_responses_too(
+    open_client, read, over_the_wire
+):
     def replaces(inner):
         def run(environ, start_response):
             start_response("200 Fine", [("X-Try", "1"), ("X-Old", "yes")])

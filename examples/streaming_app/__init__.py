@@ -27,15 +27,20 @@ def create_app(
     *,
     users: Iterable[tuple[str, str]] = USERS,
     sleep: Callable[[float], object] = time.sleep,
+    heartbeat: float = live.HEARTBEAT,
 ) -> Flask:
-    """Make the app; ``users`` is what it lists, ``sleep`` how it pauses between two chunks."""
+    """Make the app.
+
+    ``users`` is what it lists, ``sleep`` how it pauses between two chunks, and ``heartbeat`` after
+    how many seconds without an event it says that there was none.
+    """
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY="only an example",
         GREETING="Hello",
         USERS=users,
         SLEEP=sleep,
-        HUB=live.Hub(),
+        HUB=live.Hub(heartbeat),
     )
     for module in (downloads, pages, greetings, live):
         app.register_blueprint(module.blueprint)

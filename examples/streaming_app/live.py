@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from flask import Blueprint, Response, current_app
 
 blueprint = Blueprint("live", __name__)
 
 PAUSE = 1.0
+HEARTBEAT = 15.0
 
 
 class RowError(Exception):
@@ -16,9 +17,14 @@ class RowError(Exception):
 
 
 class Hub:
-    """Hands each message to everybody who listens at that moment."""
+    """Hands each message to everybody who listens at that moment.
 
-    def __init__(self) -> None:
+    A server finds out that a client has left when it sends something. So a comment is sent
+    whenever there was nothing else to send for ``heartbeat`` seconds.
+    """
+
+    def __init__(self, heartbeat: float = HEARTBEAT) -> None:
+        self._heartbeat = heartbeat
         self._inboxes: list[SimpleQueue[str]] = []
 
     @property
@@ -37,7 +43,10 @@ class Hub:
         self._inboxes.append(inbox)
         try:
             while True:
-                yield f"data: {inbox.get()}\n\n"
+                try:
+                    yield f"data: {inbox.get(timeout=self._heartbeat)}\n\n"
+                except Empty:
+                    yield ": nothing new\n\n"
         finally:
             self._inboxes.remove(inbox)
 
