@@ -1,16 +1,13 @@
 """What every test of the example is given: the app, and what it was told to wait for.
 
-The suite runs in process, and with ``--flask-stream-live`` over a socket. What it says of how far
-the app has got holds in process only, for a server pulls by itself: such a test has a marker.
+The suite runs in process, and with ``--flask-stream-live`` over a socket. How far the app has got
+can be said in process only, for a server pulls by itself: such a test takes ``in_process``.
 """
 
 import pytest
 from streaming_app import create_app
 
-
-def pytest_runtest_setup(item):
-    if item.get_closest_marker("in_process") and item.config.getoption("flask_stream_live"):
-        pytest.skip("a real server pulls by itself")
+from pytest_flask_stream import StreamClient
 
 
 @pytest.fixture
@@ -25,6 +22,13 @@ def app(pauses):
     app = create_app(sleep=pauses.append, heartbeat=0.05)
     app.testing = True
     return app
+
+
+@pytest.fixture
+def in_process(app):
+    """Give a client that stays in process, whatever the options say."""
+    with StreamClient(app, timeout=0.5) as client:
+        yield client
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ every_download = pytest.mark.parametrize(
 
 
 @every_download
-@pytest.mark.in_process
-def test_the_headers_come_before_the_first_row_is_made(stream_client, path):
-    stream = stream_client.get(path)
+def test_the_headers_come_before_the_first_row_is_made(in_process, path):
+    stream = in_process.get(path)
     assert stream.status_code == 200
     assert stream.mimetype == "text/csv"
     assert stream.content_length is None
@@ -57,11 +56,10 @@ def test_a_table_of_any_length_can_be_downloaded(make_stream_client, path):
 
 
 @every_download
-@pytest.mark.in_process
-def test_no_row_is_read_that_nobody_has_asked_for(make_stream_client, path):
-    endless = ((str(number), "user") for number in count())
-    make_stream_client(create_app(users=endless)).get(path).take(3)
-    assert next(endless) == ("3", "user")
+def test_no_row_is_read_that_nobody_has_asked_for(in_process, app, path):
+    app.config["USERS"] = ((str(number), "user") for number in count())
+    in_process.get(path).take(3)
+    assert next(app.config["USERS"]) == ("3", "user")
 
 
 def test_two_downloads_do_not_mix(stream_client):

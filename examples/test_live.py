@@ -11,9 +11,8 @@ from pytest_flask_stream import EndlessStream, StreamClient, StreamTimeout
 # Slow
 
 
-@pytest.mark.in_process
-def test_a_pause_is_made_before_each_chunk(stream_client, pauses):
-    stream = stream_client.get("/countdown")
+def test_a_pause_is_made_before_each_chunk(in_process, pauses):
+    stream = in_process.get("/countdown")
     assert pauses == []
     assert stream.take(2) == [b"10\n", b"9\n"]
     assert pauses == [1.0, 1.0]
@@ -97,9 +96,8 @@ def listen(client, hub):
     return stream
 
 
-@pytest.mark.in_process
-def test_nobody_is_subscribed_before_the_first_pull(stream_client, hub):
-    stream_client.get("/events")
+def test_nobody_is_subscribed_before_the_first_pull(in_process, hub):
+    in_process.get("/events")
     assert hub.subscribers == 0
 
 
@@ -162,9 +160,8 @@ def test_a_stream_of_which_nothing_comes_does_not_hang_the_test(stream_client):
     assert stream.state == "timeout"
 
 
-@pytest.mark.in_process
-@pytest.mark.flask_stream(timeout=0.5)
-def test_a_generator_that_keeps_the_test_waiting_is_ended(stream_client, hub):
+def test_a_generator_that_keeps_the_test_waiting_is_ended(in_process, hub):
+    stream = in_process.get("/events")
     with pytest.raises(StreamTimeout):
-        stream_client.get("/events").take_until("never")
+        stream.take_until("never")
     assert hub.subscribers == 0
