@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.001
 _NO_LENGTH = "leave Content-Length away where the length is not known before"
+_GRACE = 1.0
 _SHORT_GRACE = 0.1
 _UNNOTICED = "a generator that does not yield does not notice that its client has left"
 
@@ -397,6 +398,8 @@ class LiveExchange:
             if connection is not None:
                 self._connections.give_back(connection)
             wire.leave(reset=state == "timeout")
+        if error is not None:
+            self._served.wait_for_thread(_GRACE)
         for function in self._on_close:
             function()
 

@@ -218,6 +218,16 @@ class Served:
         frame = None if ident is None else stack_of_thread(ident)
         return nearest_user_place(frame), _stack_of_the_app(frame)
 
+    def wait_for_thread(self, seconds: float) -> None:
+        """Wait until the server is done with what the app has raised, as it soon will be.
+
+        On the way up it adds to the traceback, and then it logs it. Whoever shows the same error
+        meanwhile may see half of it; and Python 3.11 cannot parse source in two threads at once.
+        """
+        thread = self.thread
+        if thread not in (None, threading.current_thread()) and self.closed.is_set():
+            thread.join(seconds)
+
     def forget(self) -> None:
         """Let go of the traceback of an app that raised, in the Context that it belongs to."""
         if self.closed.is_set():
