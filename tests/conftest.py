@@ -69,6 +69,18 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run nothing but the tests of the contract where another producer is asked for."""
+    if config.getoption("--producer") == IN_PROCESS:
+        return
+    kept, left_out = [], []
+    for item in items:
+        of_contract = "producer" in getattr(item, "fixturenames", ())
+        (kept if of_contract else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
 @pytest.fixture
 def producer(request: pytest.FixtureRequest) -> str:
     """Name who answers: this process itself, or a real server in it."""
