@@ -76,7 +76,7 @@ environment() {
     local venv=$venvs/$1 python=$2
     shift 2
     "$python" -m venv --clear "$venv"
-    "$venv/bin/python" -m pip install -q "$@"
+    "$venv/bin/python" -m pip install -q --no-compile "$@"
     "$venv/bin/python" -m pip list
 }
 
