@@ -145,7 +145,7 @@ class StreamClient:
     def __setattr__(self, name: str, value: object) -> None:
         __tracebackhide__ = True
         # A misspelt setting would be lost without a word. A subclass may have what it wants.
-        known = name.startswith("_") or name in ("flask_client", *dir(type(self)))
+        known = name.startswith("_") or name == "flask_client" or hasattr(type(self), name)
         if not known and type(self).__module__.partition(".")[0] == _PACKAGE:
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r}; the settings are"
@@ -236,8 +236,7 @@ class StreamClient:
             raise StreamClosed("the client is closed")
         opening = Opening(self.flask_client, self._settings, self._exchange)
         try:
-            with opening.making_requests():
-                response = getattr(self.flask_client, verb)(*args, **kwargs)
+            response = opening.request(getattr(self.flask_client, verb), *args, **kwargs)
         finally:
             self._failed += opening.failed
             for hop in opening.hops[-1:]:
@@ -268,7 +267,7 @@ class StreamClient:
             max_chunks=self.max_chunks,
             shown_chunks=self._shown_chunks,
         )
-        exchange.tape.on_new_head = weakref.WeakMethod(stream._take_new_head)
+        exchange.tape.on_new_head = weakref.ref(stream)
         stream._client = self  # a dropped client closes its streams: not while a test holds one
         self._streams.append(stream)
         return stream

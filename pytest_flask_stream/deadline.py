@@ -22,7 +22,8 @@ goes on.
 The thread is started with the first stream, polls while streams are open, and ends by itself soon
 after the last one was closed. It is a bare thread: a user's leak detector that compares
 ``threading.enumerate()`` before and after a test has no reason to know about it. The handler is
-in place only while streams are open.
+put in place for the first stream, and stays as long as a client may open further ones: to put it
+there and take it off for each stream would cost a tenth of a small request.
 """
 
 from __future__ import annotations
@@ -215,10 +216,12 @@ class Watchdog:
     def unwatch(self, budget: Budget) -> None:
         """Leave this budget alone from now on."""
         self._budgets.discard(budget)
-        self.tidy()
 
     def tidy(self) -> None:
-        """Take the handler off if no stream is open; only the main thread can."""
+        """A client was closed: take the handler off if no stream of another is open.
+
+        Only the main thread can.
+        """
         if not self._budgets:
             self._uninstall()
 
@@ -301,7 +304,9 @@ class Watchdog:
     def _install(self) -> None:
         if self._installed or not _CAN_SIGNAL or not _in_main_thread():
             return
-        self._previous = signal.signal(_SIGNAL or 0, self._handle)
+        previous = signal.signal(_SIGNAL or 0, self._handle)
+        if previous != self._handle:  # else somebody has put back what they had found: ours
+            self._previous = previous
         gc.callbacks.append(self._note_collection)
         self._installed = True
 

@@ -58,7 +58,8 @@ class Exchange:
         self.record: StreamRecord = StreamRecord(tape)
         self.probe: Probe = Probe(app, tape)
         self.context: Context = stream_context(isolate=isolate, without=without)
-        self._brought = [self.context.get(variable) for variable in flask_variables()]
+        request, app_context = flask_variables()
+        self._brought = (self.context.get(request), self.context.get(app_context))
         self.context.run(current_probe.set, self.probe)
         self.body: Body = tape.body
         """What arrived; in process that is what the app handed over."""
@@ -93,7 +94,7 @@ class Exchange:
             self._collect_lost_contexts()
         if self.budget.overdrawn:
             self.give_up("opening")
-        self._pull_one_by_one()
+        self.next_chunk = self._pull_one_by_one
 
     def _fail_to_open(self, error: BaseException) -> None:
         """The app raised instead of answering: close what there is, and say why if it was us."""
@@ -130,10 +131,15 @@ class Exchange:
 
     # Pulling
 
-    def _pull_one_by_one(self) -> None:
-        loop = self._loop = self._pulling.one_by_one()
-        self.budget.frame = getattr(loop, "gi_frame", None)
-        self.next_chunk = partial(self.context.run, next, loop)
+    def _pull_one_by_one(self) -> bytes:
+        """Enter the loop for single chunks: made for the first of them, as many need none."""
+        __tracebackhide__ = True
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = self._pulling.one_by_one()
+            self.budget.frame = getattr(loop, "gi_frame", None)
+            self.next_chunk = partial(self.context.run, next, loop)
+        return self.next_chunk()
 
     def pull(self, count: int) -> None:
         """Pull at most ``count`` chunks, without handing them to anybody."""
@@ -159,7 +165,7 @@ class Exchange:
         if count and self.tape.state == "open":
             self.context.run(self._stay, count, unkept)
             if self.tape.state == "open":
-                self._pull_one_by_one()
+                self.next_chunk = self._pull_one_by_one
 
     def _pull_one(self, unkept: list[bytes] | None) -> None:
         __tracebackhide__ = True
@@ -253,7 +259,7 @@ class Exchange:
         if not ended:
             self._abandon(activity, first)
         self.gateway.chunks = first.replay(self.gateway.chunks, self.budget)
-        self._pull_one_by_one()
+        self.next_chunk = self._pull_one_by_one
         return first
 
     def _abandon(self, activity: str, first: FirstPull, note: str | None = None) -> None:
@@ -382,7 +388,7 @@ class Exchange:
         _open_exchanges.discard(self)
         self.budget.frame = None
         self.next_chunk = self._nothing_more
-        if not self.busy:
+        if self._loop is not None and not self.busy:
             self._enter(self._drop_loop)
         return closing_error
 

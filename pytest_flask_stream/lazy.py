@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextvars import ContextVar, copy_context
+from collections.abc import Callable, Collection, Iterable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from flask import Flask
@@ -70,13 +70,12 @@ class Opening:
         self.failed: list[Hop] = []
         """Those whose app raised instead of answering."""
 
-    @contextlib.contextmanager
-    def making_requests(self) -> Iterator[None]:
-        """Let the requests made in a ``with`` block be ours."""
+    def request(self, ask: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the client, and let the requests that it makes be ours."""
         __tracebackhide__ = True
         token = _opening.set(self)
         try:
-            yield
+            response = ask(*args, **kwargs)
             for hop in self.hops[:-1]:
                 hop.close()  # a client class may have asked again without reading this
         except BaseException:
@@ -84,6 +83,7 @@ class Opening:
             raise
         finally:
             _opening.reset(token)
+        return response
 
     def run(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Stand where Werkzeug calls the app: call it up to its start, and show an empty body."""
@@ -142,8 +142,8 @@ class _Unread:
 
 
 def _flask_context_is_pushed() -> bool:
-    current = copy_context()
-    return any(variable in current for variable in flask_variables())
+    request, app = flask_variables()
+    return request.get(None) is not None or app.get(None) is not None
 
 
 _opening: ContextVar[Opening] = ContextVar("pytest_flask_stream.opening")

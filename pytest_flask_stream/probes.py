@@ -37,7 +37,6 @@ from .frames import (
     iter_outward,
     nearest_user_place,
     package_of,
-    place_of_code,
 )
 from .tape import EarlyRead, Tape, Teardown
 
@@ -110,9 +109,8 @@ class Probe:
         # This is the first of the functions that run after the view. It runs once more, with
         # an error page, where a later one fails: what counts is what is answered in the end.
         tape = self.tape
-        endpoint = flask.request.endpoint
-        tape.endpoint = endpoint
-        tape.view = _place_of_view(self.app, endpoint)
+        tape.endpoint = endpoint = flask.request.endpoint
+        tape.view_function = self.app.view_functions.get(endpoint or "")
         # Template events of the view's own (a page joined to one string) are in no chunk.
         tape.forget_events()
         tape.early = tape.exhausted_at = None
@@ -139,12 +137,6 @@ def _request_of(context: object) -> object:
         return getattr(context, "request", None)
     except RuntimeError:  # Flask 3.2: an app context without a request
         return None
-
-
-def _place_of_view(app: Flask, endpoint: str | None) -> Place | None:
-    view = app.view_functions.get(endpoint) if endpoint is not None else None
-    code = getattr(inspect.unwrap(view), "__code__", None) if view is not None else None
-    return place_of_code(code) if code is not None else None
 
 
 def _is_error_page(response: Response) -> bool:
@@ -301,10 +293,8 @@ class Watch:
         with self._lock:
             self._clients += 1
             if self._clients == 1:
-                flask.appcontext_pushed.connect(_on_appcontext_pushed)
-                flask.request_started.connect(_on_request_started)
-                flask.request_tearing_down.connect(_on_request_tearing_down)
-                flask.appcontext_tearing_down.connect(_on_appcontext_tearing_down)
+                for signal, receiver in _RECEIVERS:
+                    signal.connect(receiver, weak=False)  # they live on; a weak one takes longer
                 self._generate = Template.generate
                 Template.generate = _watching(Template.generate)  # type: ignore[method-assign]
 
@@ -313,10 +303,8 @@ class Watch:
         with self._lock:
             self._clients -= 1
             if self._clients == 0:
-                flask.appcontext_pushed.disconnect(_on_appcontext_pushed)
-                flask.request_started.disconnect(_on_request_started)
-                flask.request_tearing_down.disconnect(_on_request_tearing_down)
-                flask.appcontext_tearing_down.disconnect(_on_appcontext_tearing_down)
+                for signal, receiver in _RECEIVERS:
+                    signal.disconnect(receiver)
                 if self._generate is not None:
                     Template.generate = self._generate  # type: ignore[method-assign]
 
@@ -351,6 +339,14 @@ def _on_appcontext_tearing_down(
     probe = current_probe.get(None)
     if probe is not None and probe.owns_current_g():
         probe.note_teardown("app", exc)
+
+
+_RECEIVERS: tuple[tuple[Any, Callable[..., None]], ...] = (
+    (flask.appcontext_pushed, _on_appcontext_pushed),
+    (flask.request_started, _on_request_started),
+    (flask.request_tearing_down, _on_request_tearing_down),
+    (flask.appcontext_tearing_down, _on_appcontext_tearing_down),
+)
 
 
 def _watching(generate: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:

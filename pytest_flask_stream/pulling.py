@@ -63,7 +63,8 @@ class Pulling:
         """Give chunk after chunk, each pulled when it is asked for."""
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
-        request_of, app_of = (variable.get for variable in flask_variables())
+        request_variable, app_variable = flask_variables()
+        request_of, app_of = request_variable.get, app_variable.get
         written, keep, waited = gateway.written, body.kept.append, tape.waited
         request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
         pull, room = gateway.chunks.__next__, body.room
@@ -162,7 +163,8 @@ class Pulling:
         """Pull at most ``count`` chunks, and tell whether the app's iterable is read out."""
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
-        request_of, app_of = (variable.get for variable in flask_variables())
+        request_variable, app_variable = flask_variables()
+        request_of, app_of = request_variable.get, app_variable.get
         written, keep, note_time = gateway.written, body.kept.append, tape.at.pack()
         request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
         room, begun, wanted = body.room, budget.begun, len(body) + count
@@ -217,12 +219,15 @@ class Pulling:
         tape = self._tape
         if tape.first_pull_produced is None:
             tape.first_pull_produced = tape.produced
-        tape.allowed = len(tape.body) + 1
+        if tape.asked != 1:
+            tape.allowed = len(tape.body) + 1
+        request_variable, app_variable = flask_variables()
         tape.eventful = (
             tape.templates > 0
             or tape.lead.last != 1
             or len(self._gateway.written) > 0
-            or any(variable.get(None) is not None for variable in flask_variables())
+            or app_variable.get(None) is not None
+            or request_variable.get(None) is not None
         )
 
     def _look_at_clock(self, begun: float) -> float:

@@ -6,7 +6,6 @@ for chunks, and reads what stands on the tape; so it need not know which produce
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, NoReturn, Protocol
@@ -246,8 +245,11 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
             raise TypeError(f"n must be an int, at least 0, not {n!r}")
         if n < 0:
             raise ValueError(f"n must be at least 0, not {n}")
-        with self._reading():
+        try:
             return self._producer.take(n)
+        except (RuntimeError, ValueError):
+            self._refuse_second_reader()
+            raise
 
     def take_until(self, condition: bytes | str | Callable[[bytes], object]) -> list[bytes]:
         """Read up to and including the first chunk for which a condition is true.
@@ -351,8 +353,11 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
         __tracebackhide__ = True
         missing = count - len(self._body)
         if missing > 0:
-            with self._reading():
+            try:
                 self._producer.pull(missing)
+            except (RuntimeError, ValueError):
+                self._refuse_second_reader()
+                raise
 
     def _advance_within_limit(self) -> None:
         __tracebackhide__ = True
@@ -369,15 +374,6 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
         __tracebackhide__ = True
         if self.state == "open" and len(self._body) > self._max_chunks:
             raise EndlessStream(self._max_chunks, self.record)
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        __tracebackhide__ = True
-        try:
-            yield
-        except (RuntimeError, ValueError):
-            self._refuse_second_reader()
-            raise
 
     def _refuse_second_reader(self) -> None:
         """Say it in our words where a chunk is being produced already."""

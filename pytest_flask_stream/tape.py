@@ -11,17 +11,18 @@ The tape is the private, mutable side; users read it through
 
 from __future__ import annotations
 
+import inspect
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import pack
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from werkzeug.datastructures import Headers
 
 from .errors import ChunksNotKept
-from .frames import Place
+from .frames import Place, place_of_code
 
 State = Literal["open", "exhausted", "failed", "closed", "timeout"]
 T = TypeVar("T")
@@ -29,6 +30,7 @@ T = TypeVar("T")
 BLOCK = 2048
 """How many chunks are written down before what can be packed is packed."""
 _IN_ONE_GO = -1
+_FROM_THE_START = (0,)
 
 
 class Teardown(NamedTuple):
@@ -66,7 +68,7 @@ class Changes(Generic[T]):
     __slots__ = ("_starts", "_values")
 
     def __init__(self, value: T) -> None:
-        self._starts: array[int] = array("q", [0])
+        self._starts: Sequence[int] = _FROM_THE_START
         self._values: list[T] = [value]
 
     def note(self, index: int, value: T) -> None:
@@ -74,7 +76,10 @@ class Changes(Generic[T]):
         if self._values[-1] != value:
             # In this order: another thread may be reading.
             self._values.append(value)
-            self._starts.append(index)
+            if isinstance(self._starts, array):
+                self._starts.append(index)
+            else:
+                self._starts = array("q", [0, index])
 
     @property
     def last(self) -> T:
@@ -247,6 +252,13 @@ class WatchedSource(Protocol):
         """Whether it should have been closed, and was not."""
 
 
+class TakesHead(Protocol):
+    """What has a head of its own, made of the one on the tape."""
+
+    def _take_new_head(self) -> None:
+        """Follow an app that has replaced its head."""
+
+
 class Tape:
     """The facts of one stream, as they are seen."""
 
@@ -285,8 +297,8 @@ class Tape:
         "template_events",
         "template_pieces",
         "templates",
-        "view",
         "view_closed",
+        "view_function",
         "waited",
     )
 
@@ -299,8 +311,8 @@ class Tape:
         self.endpoint: str | None = None
         self.status: str | None = None
         self.headers: Headers = Headers()
-        self.on_new_head: Callable[[], Callable[[], object] | None] | None = None
-        """Gives what to call when the app has replaced the head that it gave first."""
+        self.on_new_head: Callable[[], TakesHead | None] | None = None
+        """Gives whom to tell when the app has replaced the head that it gave first."""
         self.state: State = "open"
         self.error: BaseException | None = None
         self.began: float = 0.0
@@ -308,7 +320,7 @@ class Tape:
 
         self.ambient: bool = False
         """Whether the test has a Flask context pushed that the stream is kept from seeing."""
-        self.view: Place | None = None
+        self.view_function: Callable[..., object] | None = None
         self.streamed: bool | None = None
         self.body_type: str = ""
         """What the view handed over, by the name of its type."""
@@ -365,6 +377,14 @@ class Tape:
         self.sources: list[WatchedSource] = []
 
     @property
+    def view(self) -> Place | None:
+        """Where the view is defined; looked for where a text names it, for that takes a while."""
+        if self.view_function is None:
+            return None
+        code = getattr(inspect.unwrap(self.view_function), "__code__", None)
+        return place_of_code(code) if code is not None else None
+
+    @property
     def delivered(self) -> int:
         """How many chunks the app has handed over."""
         return len(self.body)
@@ -398,7 +418,7 @@ class Tape:
         self.headers.extend(headers)
         follow = self.on_new_head() if self.on_new_head is not None else None
         if follow is not None:
-            follow()
+            follow._take_new_head()
 
     def note_chunk(self, chunk: bytes, now: float, waited: float, flags: tuple[bool, bool]) -> None:
         """Write down a chunk that was pulled by itself, with all its facts.

@@ -667,7 +667,7 @@ def test_a_stream_opened_and_read_in_another_thread(open_client):
 # Signals of others
 
 
-def test_the_handler_is_there_only_while_streams_are_open(open_client):
+def test_the_handler_is_there_from_the_first_stream_until_the_client_is_closed(open_client):
     app = Flask("handler")
     app.add_url_rule("/", "view", lambda: iter(["a", "b"]))
     seen = []
@@ -675,13 +675,39 @@ def test_the_handler_is_there_only_while_streams_are_open(open_client):
         users = signal.getsignal(signal.SIGURG)
         client = open_client(app)
         seen.append(signal.getsignal(signal.SIGURG) is users)
-        first, second = client.get("/"), client.get("/")
+        client.get("/").read()
         seen.append(signal.getsignal(signal.SIGURG) is users)
-        first.read()
+        client.close()
         seen.append(signal.getsignal(signal.SIGURG) is users)
-        second.close()
-        seen.append(signal.getsignal(signal.SIGURG) is users)
-    assert seen == [True, False, False, True]
+    assert seen == [True, False, True]
+
+
+def test_the_handler_stays_while_another_client_has_an_open_stream(open_client):
+    app = Flask("handler")
+    app.add_url_rule("/", "view", lambda: iter(["a", "b"]))
+    before = signal.getsignal(signal.SIGURG)
+    first, second = open_client(app), open_client(app)
+    first.get("/").read()
+    second.get("/")
+    first.close()
+    assert signal.getsignal(signal.SIGURG) is not before
+    second.close()
+    assert signal.getsignal(signal.SIGURG) is before
+
+
+def test_a_handler_that_was_found_and_put_back_is_not_taken_for_the_users(open_client):
+    app = Flask("handler")
+    app.add_url_rule("/", "view", lambda: iter(["a", "b"]))
+    calls = []
+    with sigurg_handled_by(lambda *_: calls.append(1)):
+        with open_client(app) as client:
+            client.get("/").read()
+            ours = signal.signal(signal.SIGURG, signal.SIG_IGN)
+        signal.signal(signal.SIGURG, ours)
+        with open_client(app) as client:
+            client.get("/").read()
+            signal.raise_signal(signal.SIGURG)
+    assert calls == [1]
 
 
 def test_no_handler_without_a_timeout(get):
