@@ -284,7 +284,10 @@ def start_rows() -> list[Row]:
     environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     plugin = {"with": ["-p", "pytest_flask_stream.plugin"], "without": []}
-    with tempfile.TemporaryDirectory() as empty:
+    with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as compiled:
+        # What is installed is compiled; so is a checkout, from the second start on.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        environ["PYTHONPYCACHEPREFIX"] = compiled
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--rootdir", empty]
         for _ in range(STARTS):
             for which, arguments in plugin.items():

@@ -1,7 +1,7 @@
 """The pytest side: fixtures, marker, settings, report. The only module that imports pytest.
 
-Everything of Flask is imported inside functions, so that the plugin costs nothing in a suite that
-does not use it. Nothing here is autouse.
+Everything of Flask, and whatever else takes time, is imported inside functions, so that the plugin
+costs next to nothing in a suite that does not use it. Nothing here is autouse.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 import pytest
 
 from .opened import opened_in_test
-from .settings import StreamSettings, check, parse
 
 if TYPE_CHECKING:  # nothing of Flask is imported before a fixture is used
     from flask import Flask
@@ -23,6 +22,7 @@ if TYPE_CHECKING:  # nothing of Flask is imported before a fixture is used
     from .live.app_server import AppServer
     from .live.client import LiveStreamClient
     from .record import StreamRecord
+    from .settings import StreamSettings
 
 MARKER = "flask_stream"
 SECTION = "Flask stream"
@@ -75,7 +75,7 @@ class MakeStreamClient(Protocol):
 
 
 _opened_key = pytest.StashKey["list[StreamRecord]"]()
-_settings_key = pytest.StashKey[StreamSettings]()
+_settings_key = pytest.StashKey["StreamSettings"]()
 _servers_key = pytest.StashKey["list[AppServer]"]()
 
 
@@ -113,6 +113,8 @@ def _ini_settings(config: pytest.Config) -> StreamSettings:
     for name in _INI_HELP:
         text = config.getini(_INI_PREFIX + name)
         if text not in (None, ""):
+            from .settings import parse
+
             try:
                 settings.update(parse(name, str(text)))
             except (TypeError, ValueError) as error:
@@ -135,6 +137,8 @@ def _marker_settings(item: pytest.Item) -> StreamSettings:
             raise pytest.UsageError(
                 f"@pytest.mark.{MARKER} takes keywords only, not {marker.args!r}, in {item.nodeid}"
             )
+        from .settings import check
+
         try:
             settings.update(check(marker.kwargs))
         except (TypeError, ValueError) as error:
