@@ -81,15 +81,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With a server, run what asks it only: all else was run in process, and is the same."""
-    if config.getoption("--producer") == IN_PROCESS:
-        return
-    asks = {item: "producer" in getattr(item, "fixturenames", ()) for item in items}
-    config.hook.pytest_deselected(items=[item for item in items if not asks[item]])
-    items[:] = [item for item in items if asks[item]]
-
-
 @pytest.fixture
 def producer(request: pytest.FixtureRequest) -> str:
     """Name who answers: this process itself, or a real server in it."""
