@@ -12,7 +12,6 @@ collector in whatever context is current then, and Flask's contexts would be pop
 from __future__ import annotations
 
 import gc
-import traceback
 from collections.abc import Callable, Collection, Generator
 from contextvars import Context, ContextVar
 from functools import partial
@@ -26,7 +25,7 @@ from .context import flask_variables, stream_context
 from .deadline import Budget, Interrupted, watchdog
 from .errors import StreamClosed, StreamError, StreamTimeout
 from .first_pull import FirstPull
-from .frames import Place
+from .frames import Place, clear_frames
 from .gateway import Gateway
 from .probes import ENVIRON_KEY, Probe, current_probe
 from .pulling import Pulling
@@ -120,7 +119,7 @@ class Exchange:
         Up to Flask 3.1.1 a view that raises after it has called ``stream_with_context`` leaves
         a started generator there, with the request's context pushed.
         """
-        self.context.run(_clear_frames, self._traceback)
+        self.context.run(clear_frames, self._traceback)
         self._traceback = None
         self._collect_lost_contexts()
 
@@ -419,11 +418,3 @@ class Exchange:
 
     def _not_open(self) -> bytes:
         raise StreamClosed("the request was never answered", self.record)
-
-
-def _clear_frames(raised: TracebackType | None) -> None:
-    traceback.clear_frames(raised)
-    for frame, _ in traceback.walk_tb(raised):
-        # Up to Python 3.12 who has asked for the locals (pytest does, of a test that fails) has
-        # made a copy of them, in the frame, which only forgets them when it is asked for again.
-        _locals = frame.f_locals

@@ -11,6 +11,7 @@ from __future__ import annotations
 import linecache
 import sys
 import sysconfig
+import traceback
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -147,3 +148,13 @@ def _shown_path(path: str) -> str:
 def stack_of_thread(ident: int) -> FrameType | None:
     """Give the innermost frame that a thread is in now, if it lives."""
     return sys._current_frames().get(ident)  # documented, though its name begins with "_"
+
+
+def clear_frames(raised: TracebackType | None) -> None:
+    """Let the frames of a traceback forget their locals."""
+    traceback.clear_frames(raised)
+    for frame, _ in traceback.walk_tb(raised):
+        # Up to Python 3.12 who has asked for the locals (pytest does, of a test that fails, and
+        # Werkzeug's server of any error) has made a copy of them, in the frame, which only forgets
+        # them when it is asked for again.
+        _locals = frame.f_locals
