@@ -100,9 +100,10 @@ class Probe:
         tape.templates += 1
         tape.eventful = True
         for event in events:
-            tape.template_pieces += 1
             if event:
                 tape.template_events += 1
+            else:
+                tape.template_blanks += 1
             yield event
 
     def _watch_view(self, response: Response) -> Response:

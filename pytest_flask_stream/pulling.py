@@ -66,7 +66,7 @@ class Pulling:
         request_variable, app_variable = flask_variables()
         request_of, app_of = request_variable.get, app_variable.get
         written, keep, waited = gateway.written, body.kept.append, tape.waited
-        request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
+        request_seen = app_seen = spare_seen = events_seen = _NOTHING
         pull, room = gateway.chunks.__next__, body.room
         self._ask()
         while True:
@@ -90,7 +90,8 @@ class Pulling:
                     budget.settle()
                     self._ending.fail(error)
                     raise
-                if tape.spare or tape.eventful:
+                spare = tape.spare
+                if spare or tape.eventful:
                     if written:
                         gateway.put_written_first(chunk)
                         pull = gateway.chunks.__next__
@@ -98,20 +99,15 @@ class Pulling:
                     if app_of(None) is not app_seen or request_of(None) is not request_seen:
                         request_seen, app_seen = request_of(None), app_of(None)
                         tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
-                    if tape.spare != spare_seen:
-                        spare_seen = tape.spare
+                    if spare != spare_seen:
+                        spare_seen = spare
                         tape.lead.note(len(body), 1 - spare_seen)
                         tape.eventful = True
                     if tape.templates:
-                        if (
-                            tape.template_pieces != pieces_seen
-                            or tape.template_events != events_seen
-                        ):
-                            pieces_seen, events_seen = tape.template_pieces, tape.template_events
-                            tape.events.note(len(body), events_seen)
-                            tape.pieces.note(len(body), pieces_seen)
-                        tape.template_pieces = tape.template_events = 0
-                    tape.spare += 1
+                        if tape.template_blanks or tape.template_events != events_seen:
+                            events_seen = tape.note_events(len(body))
+                        tape.template_events = 0
+                    tape.spare = spare + 1
                 else:
                     tape.spare = 1  # for the next chunk
                 budget.used = used = budget.used + took
@@ -166,32 +162,28 @@ class Pulling:
         request_variable, app_variable = flask_variables()
         request_of, app_of = request_variable.get, app_variable.get
         written, keep, note_time = gateway.written, body.kept.append, tape.at.pack()
-        request_seen = app_seen = spare_seen = pieces_seen = events_seen = _NOTHING
+        request_seen = app_seen = spare_seen = events_seen = _NOTHING
         room, begun, wanted = body.room, budget.begun, len(body) + count
         try:
             for chunk in islice(gateway.chunks, count):
                 now = clock()
-                if tape.spare or tape.eventful:
+                spare = tape.spare
+                if spare or tape.eventful:
                     if written:
                         gateway.put_written_first(chunk)
                         return False
                     if app_of(None) is not app_seen or request_of(None) is not request_seen:
                         request_seen, app_seen = request_of(None), app_of(None)
                         tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
-                    if tape.spare != spare_seen:
-                        spare_seen = tape.spare
+                    if spare != spare_seen:
+                        spare_seen = spare
                         tape.lead.note(len(body), 1 - spare_seen)
                         tape.eventful = True
                     if tape.templates:
-                        if (
-                            tape.template_pieces != pieces_seen
-                            or tape.template_events != events_seen
-                        ):
-                            pieces_seen, events_seen = tape.template_pieces, tape.template_events
-                            tape.events.note(len(body), events_seen)
-                            tape.pieces.note(len(body), pieces_seen)
-                        tape.template_pieces = tape.template_events = 0
-                    tape.spare += 1
+                        if tape.template_blanks or tape.template_events != events_seen:
+                            events_seen = tape.note_events(len(body))
+                        tape.template_events = 0
+                    tape.spare = spare + 1
                 else:
                     tape.spare = 1  # for the next chunk
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):

@@ -294,8 +294,8 @@ class Tape:
         "status",
         "streamed",
         "teardowns",
+        "template_blanks",
         "template_events",
-        "template_pieces",
         "templates",
         "view_closed",
         "view_function",
@@ -360,8 +360,8 @@ class Tape:
         """How many templates were streamed."""
         self.template_events: int = 0
         """Non-empty events since the last chunk."""
-        self.template_pieces: int = 0
-        """Events since the last chunk, the empty ones too."""
+        self.template_blanks: int = 0
+        """Empty events since the last chunk."""
         self.events: Changes[int] = Changes(0)
         """Non-empty template events in a chunk."""
         self.pieces: Changes[int] = Changes(0)
@@ -442,13 +442,18 @@ class Tape:
 
     def forget_events(self) -> None:
         """Start counting template events anew: those until now are in no chunk."""
-        self.template_events = self.template_pieces = 0
+        self.template_events = self.template_blanks = 0
 
-    def note_events(self, index: int) -> None:
-        """Write down how many template events there were since the last chunk."""
-        self.events.note(index, self.template_events)
-        self.pieces.note(index, self.template_pieces)
+    def note_events(self, index: int) -> int | None:
+        """Write down how many template events there were since the last chunk.
+
+        Gives that number where a next chunk of as many, none of them empty, is as this one.
+        """
+        events, blanks = self.template_events, self.template_blanks
+        self.events.note(index, events)
+        self.pieces.note(index, events + blanks)
         self.forget_events()
+        return None if blanks else events
 
     @property
     def produced_early(self) -> int:
