@@ -204,11 +204,16 @@ class LiveExchange:
         try:
             return wire.event()
         except BadWire as error:
-            if self._app_exceeds_its_length(wire):
-                wire.leave()
-                self.facts.end = "clean"  # what was declared has come; the claims tell of the rest
-                return End("clean", b"", [])
+            return self._end_behind_the_length(wire, error)
+
+    def _end_behind_the_length(self, wire: WireExchange, error: BadWire) -> End:
+        """End a response that goes on behind its declared length; the claims tell of the rest."""
+        __tracebackhide__ = True
+        if not self._app_exceeds_its_length(wire):
             self._refuse(error)
+        wire.leave()
+        self.facts.end = "clean"
+        return End("clean", b"", [])
 
     def _app_exceeds_its_length(self, wire: WireExchange) -> bool:
         """Tell whether the app has given more than its ``Content-Length``, and the server sent it.
@@ -230,10 +235,6 @@ class LiveExchange:
         __tracebackhide__ = True
         remedy = "see what answers there: this package's own servers send no such thing"
         reason = f"what came over the wire is no HTTP response: {bad}"
-        declared, given = self._declared, self.tape.body.size
-        if declared is not None and given > declared:
-            reason += f"; the app declared Content-Length: {declared} and gave {given} bytes"
-            remedy = _NO_LENGTH
         error = StreamServerError(reason, self.record, remedy=remedy)
         self._finish("failed", error)
         raise error from None  # the text says all of it
@@ -343,11 +344,14 @@ class LiveExchange:
     def _ended(self, end: End) -> NoReturn:
         """The response has come to an end on the wire: see what the app has to say of it."""
         __tracebackhide__ = True
-        if self._wire is not None:
-            self._wire.stop_sending()
+        wire = self._wire
+        if wire is not None:
+            wire.stop_sending()
         self._wait_for_close()
         served = self._served
         error = served.error or served.closing_error
+        if error is None and wire is not None:
+            self._look_behind_the_end(wire)
         if error is None and self.facts.end in ("truncated", "reset"):
             error = self._truncated(end)
         if error is None:
@@ -355,6 +359,14 @@ class LiveExchange:
             raise StopIteration
         self._finish("failed", error)
         raise error
+
+    def _look_behind_the_end(self, wire: WireExchange) -> None:
+        """Look once more: what was sent before the server closed is there by now."""
+        __tracebackhide__ = True
+        try:
+            wire.receive(0)
+        except BadWire as error:
+            self._end_behind_the_length(wire, error)
 
     def _truncated(self, end: End) -> StreamTruncated:
         detail = f"{counted(len(self.body), 'chunk')} came whole"
