@@ -90,8 +90,7 @@ class Pulling:
                     budget.settle()
                     self._ending.fail(error)
                     raise
-                spare = tape.spare
-                if spare or tape.eventful:
+                if tape.spare or tape.eventful:
                     if written:
                         gateway.put_written_first(chunk)
                         pull = gateway.chunks.__next__
@@ -99,15 +98,15 @@ class Pulling:
                     if app_of(None) is not app_seen or request_of(None) is not request_seen:
                         request_seen, app_seen = request_of(None), app_of(None)
                         tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
-                    if spare != spare_seen:
-                        spare_seen = spare
+                    if tape.spare != spare_seen:
+                        spare_seen = tape.spare
                         tape.lead.note(len(body), 1 - spare_seen)
                         tape.eventful = True
                     if tape.templates:
                         if tape.template_blanks or tape.template_events != events_seen:
                             events_seen = tape.note_events(len(body))
                         tape.template_events = 0
-                    tape.spare = spare + 1
+                    tape.spare += 1
                 else:
                     tape.spare = 1  # for the next chunk
                 budget.used = used = budget.used + took
@@ -167,23 +166,22 @@ class Pulling:
         try:
             for chunk in islice(gateway.chunks, count):
                 now = clock()
-                spare = tape.spare
-                if spare or tape.eventful:
+                if tape.spare or tape.eventful:
                     if written:
                         gateway.put_written_first(chunk)
                         return False
                     if app_of(None) is not app_seen or request_of(None) is not request_seen:
                         request_seen, app_seen = request_of(None), app_of(None)
                         tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
-                    if spare != spare_seen:
-                        spare_seen = spare
+                    if tape.spare != spare_seen:
+                        spare_seen = tape.spare
                         tape.lead.note(len(body), 1 - spare_seen)
                         tape.eventful = True
                     if tape.templates:
                         if tape.template_blanks or tape.template_events != events_seen:
                             events_seen = tape.note_events(len(body))
                         tape.template_events = 0
-                    tape.spare = spare + 1
+                    tape.spare += 1
                 else:
                     tape.spare = 1  # for the next chunk
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
