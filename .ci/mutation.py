@@ -36,7 +36,9 @@ TESTS = {
     "record": ("record", "probes", "claims", "bad_input"),
     "explain": ("failure_texts", "claims", "corners", "broken_apps"),
     "assertions": CLAIM_TESTS,
-    "tape": ("record", "probes", "claims", "failure_texts", "stream", "bad_input"),
+    "tape": ("tape", "record", "probes", "claims", "failure_texts", "stream", "bad_input"),
+    "columns": ("tape", "record", "probes", "claims", "stream"),
+    "body": ("tape", "record", "stream", "settings"),
     "probes": ("probes", "isolation", "failure_texts", "cleanup", "client", "broken_apps"),
 }
 """The test files that are to notice what is wrong in a module, the likeliest first."""

@@ -21,11 +21,12 @@ from .arguments import (
     listed,
     pattern_of,
 )
+from .body import Body
 from .context import missing_context_kind
 from .errors import StreamTimeout, StreamTruncated
 from .finding import Finding, called, failure
 from .search import OrderedSearch
-from .tape import Body, Tape
+from .tape import Tape
 
 E = TypeVar("E", bound=BaseException)
 

@@ -36,11 +36,12 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter as clock
 from types import FrameType
 from typing import Any
 
+from .app_stack import is_in_finalizer, is_measuring, is_ours, iter_app, stuck_place
 from .frames import Place, is_user_frame, iter_outward, stack_of_thread
 
 _SIGNAL: int | None = getattr(signal, "SIGURG", None)
@@ -51,10 +52,6 @@ _FASTEST_POLL = 0.001
 _IDLE_POLLS = 4
 _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
-_MEASURING = "coverage"  # it holds a lock in its lines; left in there by us, nobody would free it
-_PACKAGE = __name__.partition(".")[0]
-_FINALIZING_MODULES = frozenset({"weakref", "_weakrefset"})
-_CALLERS_OF_THE_APP = {f"{_PACKAGE}.{name}" for name in ("first_pull", "gateway", "pulling")}
 
 
 class Interrupted(BaseException):
@@ -286,7 +283,7 @@ class Watchdog:
         ident = self._thread_of(budget)
         if ident is None:
             return
-        budget.stuck = _stuck_place(stack_of_thread(ident))
+        budget.stuck = stuck_place(stack_of_thread(ident))
         if ident == threading.main_thread().ident and self._handles():
             self._fired.append(budget)
             signal.pthread_kill(ident, _SIGNAL or 0)
@@ -337,9 +334,9 @@ class Watchdog:
         budget = min(late, key=_begun)  # the outermost, where streams are nested
         if self.debugging:
             budget.begun = clock()  # pragma: no cover - a debugger is the tracer then
-        elif _package(frame) == _MEASURING:
+        elif is_measuring(frame):
             budget.fired_at = 0.0
-        elif _is_ours(frame) and budget.spared != budget.begun:
+        elif is_ours(frame) and budget.spared != budget.begun:
             budget.spared = budget.begun
             budget.fired_at = 0.0
         elif self._is_finalizing(frame) and _lateness(budget) < budget.limit:
@@ -349,7 +346,7 @@ class Watchdog:
 
     def _is_finalizing(self, frame: FrameType | None) -> bool:
         """Tell whether the app is inside of something that Python lets raise nothing."""
-        return self._collecting_in == threading.get_ident() or _is_in_finalizer(frame)
+        return self._collecting_in == threading.get_ident() or is_in_finalizer(frame)
 
     def _interrupt(self, budget: Budget, frame: FrameType | None) -> None:
         error = Interrupted(budget)
@@ -358,7 +355,7 @@ class Watchdog:
             # of the user's frames, that is in the `except:` itself, it gets out of there.
             self._raise_in_next_line(error, frame)
         else:
-            budget.stuck = _stuck_place(frame)
+            budget.stuck = stuck_place(frame)
         budget.interrupted = budget.begun
         raise error
 
@@ -368,7 +365,7 @@ class Watchdog:
                 raise error
             return trace
 
-        for outer in _iter_app(frame):
+        for outer in iter_app(frame):
             if is_user_frame(outer):
                 outer.f_trace = trace
         if not self._tracing:
@@ -398,49 +395,6 @@ def _lateness(budget: Budget) -> float:
 
 def _begun(budget: Budget) -> float:
     return budget.begun
-
-
-def _is_ours(frame: FrameType | None) -> bool:
-    return _package(frame) == _PACKAGE
-
-
-def _package(frame: FrameType | None) -> str:
-    return "" if frame is None else _module(frame).partition(".")[0]
-
-
-def _is_in_finalizer(frame: FrameType | None) -> bool:
-    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
-    for outer in _iter_app(frame):
-        code = outer.f_code
-        if code.co_name == "__del__" or code in callbacks or _module(outer) in _FINALIZING_MODULES:
-            return True
-    return False
-
-
-def _iter_app(frame: FrameType | None) -> Iterator[FrameType]:
-    """Walk outward from a frame as far as the app goes."""
-    for outer in iter_outward(frame):
-        if _module(outer) in _CALLERS_OF_THE_APP:
-            return
-        yield outer
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
-
-
-def _stuck_place(frame: FrameType | None) -> Place | None:
-    """Find the innermost line of the user in the app; without one, the innermost line at all."""
-    innermost = None
-    for outer in _iter_app(frame):
-        code = outer.f_code
-        line = outer.f_lineno or code.co_firstlineno  # none in some bytecode of Python 3.10
-        place = Place(code.co_name, code.co_filename, line)
-        if is_user_frame(outer):
-            return place
-        if innermost is None and not _is_ours(outer):
-            innermost = place
-    return innermost
 
 
 def _poll_interval(timeout: float | None) -> float:

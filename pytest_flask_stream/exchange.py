@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask
 
+from .body import Body
 from .context import flask_variables, stream_context
 from .deadline import Budget, Interrupted, watchdog
 from .errors import StreamClosed, StreamError, StreamTimeout
@@ -30,7 +31,7 @@ from .gateway import Gateway
 from .probes import ENVIRON_KEY, Probe, current_probe
 from .pulling import Pulling
 from .record import StreamRecord
-from .tape import Body, State, Tape
+from .tape import State, Tape
 
 if TYPE_CHECKING:  # there is no such module at run time
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

@@ -6,12 +6,13 @@ context in :mod:`.missing`; how a finding is written down is in :mod:`.finding`.
 
 from __future__ import annotations
 
+from .body import Body
 from .context import missing_context_kind
 from .early import early_cause, early_remedy
 from .finding import Finding, amount, declared_length, named_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .search import OrderedSearch
-from .tape import Body, Tape
+from .tape import Tape
 from .transcript import counted, shown_bytes, shown_bytes_around, shown_error
 
 # Not streamed

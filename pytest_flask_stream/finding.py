@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import NamedTuple
 
-from .tape import Body, Tape
+from .body import Body
+from .tape import Tape
 from .transcript import counted, render, target
 
 _SHOWN_ARGUMENT = 60

@@ -22,12 +22,13 @@ from itertools import islice, repeat
 from time import perf_counter as clock
 from typing import Any, NoReturn, Protocol
 
+from .columns import BLOCK
 from .context import flask_variables
 from .deadline import Budget
 from .gateway import Gateway
 from .probes import Probe
 from .refusals import not_bytes
-from .tape import BLOCK, Tape
+from .tape import Tape
 
 _NOTHING: Any = object()
 

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from werkzeug.wrappers import Request
 
 from . import explain
+from .body import Body
 from .cleanup_claims import CleanupClaims
 from .decoders import Decoders
 from .errors import EndlessStream, StreamError
@@ -23,7 +24,7 @@ from .record import StreamRecord
 from .record_claims import RecordClaims
 from .search import Needle
 from .settings import check
-from .tape import Body, State, Tape
+from .tape import State, Tape
 from .transcript import counted, summary
 
 

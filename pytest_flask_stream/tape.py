@@ -1,9 +1,8 @@
 """What is written down while a stream runs.
 
 A stream of a million chunks must cost megabytes, not a gigabyte, and writing a chunk down must
-cost nanoseconds. So nothing here is an object per chunk: what differs from chunk to chunk (the
-times) stands in arrays, and what mostly stays the same (how far the app is ahead, which contexts
-are active, how many template events make a chunk) is written down only where it changes.
+cost nanoseconds. So nothing here is an object per chunk: what is known of chunks stands in columns,
+and the bytes themselves in a body.
 
 The tape is the private, mutable side; users read it through
 :class:`~pytest_flask_stream.StreamRecord`.
@@ -13,24 +12,17 @@ from __future__ import annotations
 
 import inspect
 import threading
-from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from struct import pack
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from werkzeug.datastructures import Headers
 
-from .errors import ChunksNotKept
+from .body import Body
+from .columns import Changes, Times, Waits
 from .frames import Place, place_of_code
 
 State = Literal["open", "exhausted", "failed", "closed", "timeout"]
 T = TypeVar("T")
-
-BLOCK = 2048
-"""How many chunks are written down before what can be packed is packed."""
-_IN_ONE_GO = -1
-_FROM_THE_START = (0,)
 
 
 class Teardown(NamedTuple):
@@ -57,188 +49,6 @@ class EarlyRead(NamedTuple):
     place: Place | None
     delivered: int
     pulling: bool
-
-
-class Changes(Generic[T]):
-    """A column of which most neighbours are equal: kept as the places where it changes.
-
-    It has ``value`` from the start.
-    """
-
-    __slots__ = ("_starts", "_values")
-
-    def __init__(self, value: T) -> None:
-        self._starts: Sequence[int] = _FROM_THE_START
-        self._values: list[T] = [value]
-
-    def note(self, index: int, value: T) -> None:
-        """From ``index`` on the column has ``value``."""
-        if self._values[-1] != value:
-            # In this order: another thread may be reading.
-            self._values.append(value)
-            if isinstance(self._starts, array):
-                self._starts.append(index)
-            else:
-                self._starts = array("q", [0, index])
-
-    @property
-    def last(self) -> T:
-        """The value that it has now."""
-        return self._values[-1]
-
-    def spans(self, end: int) -> Iterator[tuple[range, T]]:
-        """Give the indexes below ``end`` in ranges that have one value, with that value."""
-        for start, stop, value in zip(
-            self._starts, [*self._starts[1:], end], self._values, strict=True
-        ):
-            if start < min(stop, end):
-                yield range(start, min(stop, end)), value
-
-    def __getitem__(self, index: int) -> T:
-        return self._values[bisect_right(self._starts, index) - 1]
-
-
-class Times:
-    """A column of floats: a machine word for each, but for the last few.
-
-    An ``array`` takes as long for one float as for a dozen, so they are appended to a list, and
-    packed many at a time. One thread writes; others may read meanwhile, so what was packed
-    is never taken out of its list: a new list takes over.
-    """
-
-    __slots__ = ("_packed", "_recent")
-
-    def __init__(self) -> None:
-        self._packed: array[float] = array("d")
-        self._recent: list[float] = []
-
-    def pack(self) -> Callable[[float], None]:
-        """Pack what there is, and give what appends the next few: :data:`BLOCK` at most."""
-        recent = self._recent
-        if len(recent) >= BLOCK:
-            self._packed.frombytes(pack(f"{len(recent)}d", *recent))
-            self._recent = recent = []
-        return recent.append
-
-    def append(self, value: float) -> None:
-        """Take the next one."""
-        self.pack()(value)
-
-    def __getitem__(self, index: int) -> float:
-        recent = self._recent  # looked at first: whatever is packed later is in there
-        packed = self._packed
-        return packed[index] if index < len(packed) else recent[index - len(packed)]
-
-    def __len__(self) -> int:
-        return len(self._packed) + len(self._recent)
-
-
-class Waits:
-    """How long each pull took.
-
-    A chunk that was pulled by itself has its own time. Of chunks that were pulled in one go, each
-    has waited since the one before it; the first one, since it was begun.
-    """
-
-    __slots__ = ("_alone", "_at", "_begun", "_offsets", "_starts")
-
-    def __init__(self, at: Times) -> None:
-        self._at = at
-        self._alone: Times = Times()
-        self._starts: array[int] = array("q")
-        self._offsets: array[int] = array("q")
-        self._begun: array[float] = array("d")
-
-    def pack(self, index: int) -> Callable[[float], None]:
-        """Give what appends the times of the next few chunks, each pulled by itself."""
-        if not self._starts or self._offsets[-1] == _IN_ONE_GO:
-            self._note_run(index, len(self._alone), 0.0)
-        return self._alone.pack()
-
-    def append(self, value: float) -> None:
-        """Take the time of the next chunk, which was pulled by itself."""
-        self.pack(len(self))(value)
-
-    def begin(self, index: int, begun: float) -> None:
-        """From ``index`` on the chunks are pulled in one go, which began at ``begun``."""
-        self._note_run(index, _IN_ONE_GO, begun)
-
-    def _note_run(self, index: int, offset: int, begun: float) -> None:
-        self._begun.append(begun)
-        self._offsets.append(offset)
-        self._starts.append(index)
-
-    def __getitem__(self, index: int) -> float:
-        run = bisect_right(self._starts, index) - 1
-        start, offset = self._starts[run], self._offsets[run]
-        if offset != _IN_ONE_GO:
-            return self._alone[offset + index - start]
-        before = self._at[index - 1] if index > start else self._begun[run]
-        return self._at[index] - before
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-
-class Body:
-    """The bytes of a body: every size, and the first ``keep_bytes`` bytes themselves."""
-
-    __slots__ = ("_lost_sizes", "keep_bytes", "kept", "room")
-
-    def __init__(self, keep_bytes: int) -> None:
-        self.keep_bytes: int = keep_bytes
-        self.room: int = keep_bytes
-        self.kept: list[bytes] = []
-        self._lost_sizes: array[int] = array("q")
-
-    def add(self, chunk: bytes) -> None:
-        """Take the next chunk: keep it whole, or only its size."""
-        self.room -= len(chunk)
-        if self.room >= 0:
-            self.kept.append(chunk)
-        else:
-            self.lose(len(chunk))
-
-    def lose(self, size: int) -> None:
-        """Take the size of a chunk that is not kept. Nothing after it is kept either."""
-        self.room = -1
-        self._lost_sizes.append(size)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every byte is kept."""
-        return not self._lost_sizes
-
-    @property
-    def size(self) -> int:
-        """The bytes of all chunks together."""
-        return sum(map(len, self.kept)) + sum(self._lost_sizes)
-
-    def __len__(self) -> int:
-        return len(self.kept) + len(self._lost_sizes)
-
-    def size_of(self, index: int) -> int:
-        """The bytes of one chunk."""
-        kept = len(self.kept)
-        return len(self.kept[index]) if index < kept else self._lost_sizes[index - kept]
-
-    def kept_chunk(self, index: int) -> bytes | None:
-        """One chunk, or ``None`` where only its size is kept."""
-        return self.kept[index] if index < len(self.kept) else None
-
-    def chunk(self, index: int, wanted: str) -> bytes:
-        """One chunk; :class:`ChunksNotKept` for ``wanted`` where only its size is kept."""
-        __tracebackhide__ = True
-        if index >= len(self.kept):
-            raise ChunksNotKept(wanted, self.keep_bytes)
-        return self.kept[index]
-
-    def whole(self, wanted: str) -> list[bytes]:
-        """All chunks, not to be changed; :class:`ChunksNotKept` where some are only counted."""
-        __tracebackhide__ = True
-        if self._lost_sizes:
-            raise ChunksNotKept(wanted, self.keep_bytes)
-        return self.kept
 
 
 class WatchedSource(Protocol):

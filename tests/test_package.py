@@ -25,8 +25,8 @@ README = HERE.parent / "README.md"
 
 # Facts stand in the middle: they know neither what makes them nor what judges them, and these two
 # do not know each other.
-FACTS = ("errors", "frames", "tape", "transcript", "record")
-MAKERS = ("context", "deadline", "probes", "exchange")
+FACTS = ("errors", "frames", "columns", "body", "tape", "transcript", "record")
+MAKERS = ("context", "app_stack", "deadline", "probes", "gateway", "pulling", "exchange")
 JUDGES = ("search", "explain", "assertions")
 
 

@@ -7,8 +7,9 @@ import threading
 import pytest
 from flask import Flask
 
+from pytest_flask_stream.columns import BLOCK, Changes, Times, Waits
 from pytest_flask_stream.deadline import watchdog
-from pytest_flask_stream.tape import BLOCK, Changes, Tape, Times, Waits
+from pytest_flask_stream.tape import Tape
 
 
 def test_times_read_the_same_before_and_after_they_are_packed():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from flask import Flask
 
+from pytest_flask_stream.body import Body
 from pytest_flask_stream.deadline import Budget, watchdog
 from pytest_flask_stream.errors import (
     StreamClosed,
@@ -26,7 +27,7 @@ from pytest_flask_stream.errors import (
 )
 from pytest_flask_stream.record import StreamRecord
 from pytest_flask_stream.refusals import never_started
-from pytest_flask_stream.tape import Body, State, Tape
+from pytest_flask_stream.tape import State, Tape
 from pytest_flask_stream.transcript import counted
 
 from .connection import Connections
