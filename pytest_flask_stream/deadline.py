@@ -16,8 +16,8 @@ A signal that lands in a line of this package is let pass once, and comes again 
 the app has just returned then, or is just being entered, and what is raised between two lines of
 ours would reach the test. Only where it lands there twice in one pull is the app behind that line
 (an iterator that is written in C). In a line of Coverage it is always let pass. One that lands in
-a finalizer is let pass too, for up to a ``timeout``: Python prints what is raised in there, and
-goes on.
+a finalizer is let pass too, for up to two seconds: Python prints what is raised in there, and goes
+on.
 
 The thread is started with the first stream, polls while streams are open, and ends by itself soon
 after the last one was closed. It is a bare thread: a user's leak detector that compares
@@ -50,6 +50,7 @@ _POLLS_PER_TIMEOUT = 20
 _SLOWEST_POLL = 0.5
 _FASTEST_POLL = 0.001
 _IDLE_POLLS = 4
+_FINALIZER_GRACE = 2.0
 _NO_THREAD = 0
 _DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 
@@ -339,7 +340,7 @@ class Watchdog:
         elif is_ours(frame) and budget.spared != budget.begun:
             budget.spared = budget.begun
             budget.fired_at = 0.0
-        elif self._is_finalizing(frame) and _lateness(budget) < budget.limit:
+        elif self._is_finalizing(frame) and _lateness(budget) < _FINALIZER_GRACE:
             budget.fired_at = 0.0
         else:
             self._interrupt(budget, frame)
