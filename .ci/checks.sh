@@ -124,4 +124,5 @@ rounds_of_httpbin() { # NUMBER
     export PYTHONPATH=$stage/tests
     limit "$venvs/httpbin/bin/python" -m pytest -q -n 2 -p every_claim --rounds "$1" \
         --rounds-seed "$RANDOM"
+    limit "$venvs/httpbin/bin/python" -m pytest -q -n 2 --flask-stream-live
 }

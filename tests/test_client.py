@@ -901,7 +901,9 @@ def test_what_is_written_while_iterating_keeps_its_place(open_client):
 
         return run
 
-    assert list(open_client(layered(writing)).get("/")) == [b"1", b"2", b"3", b"4"]
+    client = open_client(layered(writing))
+    assert list(client.get("/")) == [b"1", b"2", b"3", b"4"]
+    assert client.get("/").take(9) == [b"1", b"2", b"3", b"4"]
 
 
 def test_start_response_with_exc_info_replaces_an_answer_that_has_not_begun(open_client):

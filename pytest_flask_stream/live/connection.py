@@ -112,9 +112,7 @@ class Connection:
         return not self._unsent and self._receive_now() is None
 
     def close(self, *, reset: bool = False) -> None:
-        """Go away: with a FIN, or with a RST; harmless when repeated."""
-        if self._socket.fileno() < 0:
-            return
+        """Go away: with a FIN, or with a RST."""
         self._selector.close()
         with contextlib.suppress(OSError):
             if reset:

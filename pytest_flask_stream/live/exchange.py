@@ -152,7 +152,7 @@ class LiveExchange:
                 if event is None:
                     self._receive(wire, "pull")
                 elif type(event) is End:
-                    self._ended(event)
+                    self._ended(wire, event)
                 elif type(event) is Frame and not self._is_an_error_page():
                     self.body.add(event.data)
                     return event.data
@@ -227,10 +227,7 @@ class LiveExchange:
 
     def _receive(self, wire: WireExchange, activity: str) -> None:
         __tracebackhide__ = True
-        try:
-            wire.receive(self._patience(activity))
-        except BadWire as error:
-            self._refuse(error)
+        wire.receive(self._patience(activity))
 
     def _refuse(self, bad: BadWire) -> NoReturn:
         __tracebackhide__ = True
@@ -342,16 +339,14 @@ class LiveExchange:
         if error is not None:
             raise error
 
-    def _ended(self, end: End) -> NoReturn:
+    def _ended(self, wire: WireExchange, end: End) -> NoReturn:
         """The response has come to an end on the wire: see what the app has to say of it."""
         __tracebackhide__ = True
-        wire = self._wire
-        if wire is not None:
-            wire.stop_sending()
+        wire.stop_sending()
         self._wait_for_close()
         served = self._served
         error = served.error or served.closing_error
-        if error is None and wire is not None:
+        if error is None:
             self._look_behind_the_end(wire)
         if error is None and self.facts.end in ("truncated", "reset"):
             error = self._truncated(end)

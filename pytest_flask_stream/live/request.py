@@ -42,11 +42,9 @@ def wire_request(environ: WSGIEnvironment) -> WireRequest:
 
 
 def _body(stream: IO[bytes], size: int) -> bytes:
-    seekable = hasattr(stream, "seekable") and stream.seekable()
-    position = stream.tell() if seekable else 0
+    position = stream.tell()
     body = stream.read(size)
-    if seekable:
-        stream.seek(position)  # it is sent once more where the response redirects with 307
+    stream.seek(position)  # it is sent once more where the response redirects with 307
     return body
 
 

@@ -34,10 +34,8 @@ class WireExchange:
 
         :raises BadWire: if what came is no HTTP response.
         """
-        if self.end is not None:
-            return self.end
         event = self._reader.next_event()
-        if type(event) is Frame:
+        if isinstance(event, Frame):
             if self.facts.chunked:
                 self.facts.frames += 1
             return event
@@ -45,10 +43,9 @@ class WireExchange:
             return None
         if isinstance(event, End):
             return self._ended(event)
-        if isinstance(event, Head):
-            self.head = event
-            self.facts.http_version, self.facts.chunked = event.http_version, event.chunked
-            self.facts.head_at = clock()
+        self.head = event
+        self.facts.http_version, self.facts.chunked = event.http_version, event.chunked
+        self.facts.head_at = clock()
         return event
 
     def _ended(self, event: End) -> End:
