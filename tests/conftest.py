@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -67,6 +68,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "in_process(reason): holds only where the test itself is the server"
     )
+
+
+def pytest_collection_finish() -> None:
+    """Have no collection of garbage look at what was imported: it takes longer than a timeout."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from queue import Empty, Queue
 
 from flask import Flask
 
-SETTINGS = {"timeout": 0.2}
+SETTINGS = {"timeout": 0.5}
 STOCK_SAYS = "hangs"
 RAISES = "StreamTimeout"
 SAYS = ("the app kept the test waiting", "event = app.events.get()")

@@ -5,7 +5,7 @@ from queue import Queue
 
 from flask import Flask, copy_current_request_context, current_app
 
-SETTINGS = {"timeout": 0.2}
+SETTINGS = {"timeout": 0.5}
 STOCK_SAYS = "hangs"
 RAISES = "StreamTimeout"
 SAYS = ("the app kept the test waiting", "yield from iter(lines.get, END)")
