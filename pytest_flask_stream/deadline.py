@@ -305,6 +305,7 @@ class Watchdog:
         previous = signal.signal(_SIGNAL or 0, self._handle)
         if previous != self._handle:  # else somebody has put back what they had found: ours
             self._previous = previous
+        self._collecting_in = None  # taken off in a collection, we were not told of its end
         gc.callbacks.append(self._note_collection)
         self._installed = True
 

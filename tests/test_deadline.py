@@ -927,6 +927,20 @@ def test_a_finalizer_is_not_interrupted_but_what_follows_it(open_client, how):
     assert "time.sleep(FOREVER)  # stuck" in str(timeout.value)
 
 
+def test_a_client_that_was_collected_does_not_delay_the_next_interruption(open_client):
+    app = Flask("collected")
+    app.add_url_rule("/", "view", lambda: iter("ab"))
+    app.add_url_rule("/stuck", "stuck", stuck_in_sleep)
+    dropped = [StreamClient(app)]
+    next(dropped[0].get("/"))
+    dropped.append(dropped)
+    del dropped
+    gc.collect()
+    with pytest.raises(StreamTimeout) as timeout:
+        open_client(app, timeout=SHORT).get("/stuck")
+    assert timeout.value.waited < SHORT + LATE
+
+
 def test_a_finalizer_that_never_ends_is_interrupted(open_client):
     app = Flask("finalizers")
 
