@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from struct import pack
 from typing import Generic, TypeVar
 
@@ -74,17 +74,17 @@ class Times:
         self._packed: array[float] = array("d")
         self._recent: list[float] = []
 
-    def pack(self) -> Callable[[float], None]:
-        """Pack what there is, and give what appends the next few: :data:`BLOCK` at most."""
+    def pack(self) -> list[float]:
+        """Pack what there is, and give what takes the next few: :data:`BLOCK` at most."""
         recent = self._recent
         if len(recent) >= BLOCK:
             self._packed.frombytes(pack(f"{len(recent)}d", *recent))
             self._recent = recent = []
-        return recent.append
+        return recent
 
     def append(self, value: float) -> None:
         """Take the next one."""
-        self.pack()(value)
+        self.pack().append(value)
 
     def __getitem__(self, index: int) -> float:
         recent = self._recent  # looked at first: whatever is packed later is in there
@@ -111,15 +111,15 @@ class Waits:
         self._offsets: array[int] = array("q")
         self._begun: array[float] = array("d")
 
-    def pack(self, index: int) -> Callable[[float], None]:
-        """Give what appends the times of the next few chunks, each pulled by itself."""
+    def pack(self, index: int) -> list[float]:
+        """Give what takes the times of the next few chunks, each pulled by itself."""
         if not self._starts or self._offsets[-1] == _IN_ONE_GO:
             self._note_run(index, len(self._alone), 0.0)
         return self._alone.pack()
 
     def append(self, value: float) -> None:
         """Take the time of the next chunk, which was pulled by itself."""
-        self.pack(len(self))(value)
+        self.pack(len(self)).append(value)
 
     def begin(self, index: int, begun: float) -> None:
         """From ``index`` on the chunks are pulled in one go, which began at ``begun``."""

@@ -67,11 +67,13 @@ class Budget:
     """The time that the app may still keep the test waiting on one stream.
 
     ``begun`` is the clock when the app was last asked for something, 0.0 while it is not busy.
-    The loops that pull write ``begun`` and ``used`` themselves; everything else uses
-    :meth:`spending`.
+    The loops that pull write it themselves; everything else uses :meth:`spending`. What single
+    pulls took is added up only when somebody asks, which may be another thread: so the sum and
+    what it is a sum of change in one store.
     """
 
     __slots__ = (
+        "_account",
         "begun",
         "deadline",
         "fired_at",
@@ -82,13 +84,12 @@ class Budget:
         "stuck",
         "thread",
         "timeout",
-        "used",
     )
 
     def __init__(self, timeout: float | None) -> None:
         self.deadline: float = 0.0
         self.set_timeout(timeout)
-        self.used: float = 0.0
+        self._account: tuple[float, list[float], int] = (0.0, [], 0)
         self.begun: float = 0.0
         self.fired_at: float = 0.0
         self.spared: float = 0.0
@@ -118,6 +119,21 @@ class Budget:
         self.timeout: float | None = timeout
         self.limit: float = timeout or math.inf
         self.deadline = 0.0
+
+    @property
+    def used(self) -> float:
+        """Seconds that were used so far, without the pull that goes on."""
+        settled, pulls, first = self._account
+        return settled + sum(pulls[first:])
+
+    @used.setter
+    def used(self, used: float) -> None:
+        _, pulls, _ = self._account
+        self._account = (used, pulls, len(pulls))
+
+    def count(self, pulls: list[float]) -> None:
+        """Count what is appended there from now on, too: how long each pull took."""
+        self._account = (self.used, pulls, len(pulls))
 
     @property
     def overdrawn(self) -> bool:

@@ -138,7 +138,7 @@ class Exchange:
         if loop is None:
             loop = self._loop = self._pulling.one_by_one()
             self.budget.frame = getattr(loop, "gi_frame", None)
-            self.next_chunk = partial(self.context.run, next, loop)
+            self.next_chunk = partial(self.context.run, loop.send, None)
         return self.next_chunk()
 
     def pull(self, count: int) -> None:

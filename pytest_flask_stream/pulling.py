@@ -9,7 +9,9 @@ the clock serves both.
 
 Most streams are a plain generator: no context is active, each chunk is one item, no template is
 streamed. As long as that is so, two small values tell: ``tape.spare`` is 0 after each chunk, and
-``tape.eventful`` is false, which whatever makes more of a stream sets.
+``tape.eventful`` is false, which whatever makes more of a stream sets. Where there is more to see,
+the app's context is looked at when Flask has signalled that it changed; the request's always, since
+Flask signals that only where the app's changes with it.
 
 The same few lines stand in both loops: to share them would take a call for each chunk.
 """
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from itertools import islice, repeat
+from itertools import islice
 from time import perf_counter as clock
 from typing import Any, NoReturn, Protocol
 
@@ -64,65 +66,67 @@ class Pulling:
         """Give chunk after chunk, each pulled when it is asked for."""
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
-        request_variable, app_variable = flask_variables()
-        request_of, app_of = request_variable.get, app_variable.get
-        written, keep, waited = gateway.written, body.kept.append, tape.waited
-        request_seen = app_seen = spare_seen = events_seen = _NOTHING
-        pull, room = gateway.chunks.__next__, body.room
+        request_of, written = flask_variables().request.get, gateway.written
+        request_seen = spare_seen = events_seen = _NOTHING
+        room, kept = body.room, body.kept
         self._ask()
-        while True:
-            note_time = tape.at.pack()
-            note_wait = waited.pack(len(body))
-            for _ in repeat(None, BLOCK):
-                try:
-                    budget.begun = clock()
-                    chunk = pull()
+        budget.begin()
+        try:
+            while True:
+                times, waits = tape.at.pack(), tape.waited.pack(len(body))
+                budget.count(waits)
+                wanted = len(body) + BLOCK
+                for chunk in islice(gateway.chunks, BLOCK):
                     now = clock()
                     took = now - budget.begun
                     budget.begun = 0.0
-                except StopIteration:
-                    budget.settle()
-                    if not written:
-                        return self._end()
-                    gateway.put_written_first()
-                    pull = gateway.chunks.__next__
-                    continue
-                except BaseException as error:
-                    budget.settle()
-                    self._ending.fail(error)
-                    raise
-                if tape.spare or tape.eventful:
-                    if written:
-                        gateway.put_written_first(chunk)
-                        pull = gateway.chunks.__next__
-                        chunk = pull()
-                    if app_of(None) is not app_seen or request_of(None) is not request_seen:
-                        request_seen, app_seen = request_of(None), app_of(None)
-                        tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
-                    if tape.spare != spare_seen:
-                        spare_seen = tape.spare
-                        tape.lead.note(len(body), 1 - spare_seen)
-                        tape.eventful = True
-                    if tape.templates:
-                        if tape.template_blanks or tape.template_events != events_seen:
-                            events_seen = tape.note_events(len(body))
+                    if tape.eventful or tape.spare:
+                        if written:
+                            gateway.put_written_first(chunk)
+                            budget.begun = now - took
+                            break
+                        if tape.app_context_moved or request_of(None) is not request_seen:
+                            request_seen = self._note_contexts(len(body))
+                        spare = tape.spare
+                        if spare != spare_seen:
+                            spare_seen = spare
+                            tape.lead.note(len(body), 1 - spare)
+                            tape.eventful = True
+                        events = tape.template_events
+                        if events != events_seen:
+                            events_seen = events
+                            tape.note_events(len(body), events)
                         tape.template_events = 0
-                    tape.spare += 1
+                        tape.spare = spare + 1
+                    else:
+                        tape.spare = 1  # for the next chunk
+                    if type(chunk) is not bytes and not isinstance(chunk, bytes):
+                        raise self._refused(chunk)  # noqa: TRY301
+                    times.append(now)
+                    waits.append(took)
+                    room -= len(chunk)
+                    if room >= 0:
+                        kept.append(chunk)
+                    else:
+                        body.lose(len(chunk))
+                    if now > budget.deadline:
+                        self._look_at_budget()
+                    yield chunk
+                    budget.begun = clock()
                 else:
-                    tape.spare = 1  # for the next chunk
-                budget.used = used = budget.used + took
-                if type(chunk) is not bytes and not isinstance(chunk, bytes):
-                    raise self._refused(chunk)
-                note_time(now)
-                note_wait(took)
-                body.room = room = room - len(chunk)
-                if room >= 0:
-                    keep(chunk)
-                else:
-                    body.lose(len(chunk))
-                if used > budget.limit and budget.overdrawn:
-                    self._ending.give_up("pull")
-                yield chunk
+                    if len(body) < wanted:
+                        if not written:
+                            break
+                        gateway.put_written_first()
+            budget.settle()
+            self._end()
+        except BaseException as error:
+            if budget.begun:  # it was the app that raised
+                budget.settle()
+                self._ending.fail(error)
+            raise
+        finally:
+            body.room = room
 
     def many(self, count: int, unkept: list[bytes] | None) -> None:
         """Pull at most ``count`` chunks in one go.
@@ -159,38 +163,38 @@ class Pulling:
         """Pull at most ``count`` chunks, and tell whether the app's iterable is read out."""
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
-        request_variable, app_variable = flask_variables()
-        request_of, app_of = request_variable.get, app_variable.get
-        written, keep, note_time = gateway.written, body.kept.append, tape.at.pack()
-        request_seen = app_seen = spare_seen = events_seen = _NOTHING
+        request_of, written = flask_variables().request.get, gateway.written
+        request_seen = spare_seen = events_seen = _NOTHING
+        times, kept = tape.at.pack(), body.kept
         room, begun, wanted = body.room, budget.begun, len(body) + count
         try:
             for chunk in islice(gateway.chunks, count):
                 now = clock()
-                if tape.spare or tape.eventful:
+                if tape.eventful or tape.spare:
                     if written:
                         gateway.put_written_first(chunk)
                         return False
-                    if app_of(None) is not app_seen or request_of(None) is not request_seen:
-                        request_seen, app_seen = request_of(None), app_of(None)
-                        tape.contexts.note(len(body), self._probe.flags(request_seen, app_seen))
-                    if tape.spare != spare_seen:
-                        spare_seen = tape.spare
-                        tape.lead.note(len(body), 1 - spare_seen)
+                    if tape.app_context_moved or request_of(None) is not request_seen:
+                        request_seen = self._note_contexts(len(body))
+                    spare = tape.spare
+                    if spare != spare_seen:
+                        spare_seen = spare
+                        tape.lead.note(len(body), 1 - spare)
                         tape.eventful = True
-                    if tape.templates:
-                        if tape.template_blanks or tape.template_events != events_seen:
-                            events_seen = tape.note_events(len(body))
-                        tape.template_events = 0
-                    tape.spare += 1
+                    events = tape.template_events
+                    if events != events_seen:
+                        events_seen = events
+                        tape.note_events(len(body), events)
+                    tape.template_events = 0
+                    tape.spare = spare + 1
                 else:
                     tape.spare = 1  # for the next chunk
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
                     raise self._refused(chunk)
-                note_time(now)
+                times.append(now)
                 room -= len(chunk)
                 if room >= 0:
-                    keep(chunk)
+                    kept.append(chunk)
                 else:
                     body.lose(len(chunk))
                     if unkept is not None:
@@ -205,6 +209,13 @@ class Pulling:
             gateway.put_written_first()
             return False
         return True
+
+    def _note_contexts(self, index: int) -> object:
+        """Write down which contexts are active, and give the request's."""
+        request, app = (variable.get(None) for variable in flask_variables())
+        self._tape.app_context_moved = False
+        self._tape.contexts.note(index, self._probe.flags(request, app))
+        return request
 
     def _ask(self) -> None:
         tape = self._tape
@@ -233,6 +244,15 @@ class Pulling:
         if budget.overdrawn:
             self._ending.give_up("pull")
         return budget.begin()
+
+    def _look_at_budget(self) -> None:
+        """The same between two pulls."""
+        __tracebackhide__ = True
+        budget = self._budget
+        if budget.overdrawn:
+            self._ending.give_up("pull")
+        budget.begin()
+        budget.begun = 0.0
 
     def _end(self) -> None:
         __tracebackhide__ = True

@@ -24,6 +24,9 @@ from .frames import Place, place_of_code
 State = Literal["open", "exhausted", "failed", "closed", "timeout"]
 T = TypeVar("T")
 
+BLANK = 1 << 32
+"""What an empty template event adds to the number of those that are not."""
+
 
 class Teardown(NamedTuple):
     """One run of the teardown functions of a context.
@@ -75,6 +78,7 @@ class Tape:
     __slots__ = (
         "_counting",
         "ambient",
+        "app_context_moved",
         "asked",
         "at",
         "began",
@@ -104,7 +108,6 @@ class Tape:
         "status",
         "streamed",
         "teardowns",
-        "template_blanks",
         "template_events",
         "templates",
         "view_closed",
@@ -165,13 +168,13 @@ class Tape:
         """Items made when a chunk was handed over, less the chunk's index."""
         self.contexts: Changes[tuple[bool, bool]] = Changes((False, False))
         """Whether this request's context, and one of this app, was active."""
+        self.app_context_moved: bool = False
+        """Whether an app context was pushed or popped since that was written down."""
 
         self.templates: int = 0
         """How many templates were streamed."""
         self.template_events: int = 0
-        """Non-empty events since the last chunk."""
-        self.template_blanks: int = 0
-        """Empty events since the last chunk."""
+        """Template events since the last chunk; one that is empty counts as :data:`BLANK`."""
         self.events: Changes[int] = Changes(0)
         """Non-empty template events in a chunk."""
         self.pieces: Changes[int] = Changes(0)
@@ -242,7 +245,8 @@ class Tape:
         index = len(self.body)
         self.lead.note(index, self.produced - index)
         self.contexts.note(index, flags)
-        self.note_events(index)
+        self.note_events(index, self.template_events)
+        self.forget_events()
         self.waited.append(waited)
         self.at.append(now)
         with self._counting:
@@ -252,18 +256,13 @@ class Tape:
 
     def forget_events(self) -> None:
         """Start counting template events anew: those until now are in no chunk."""
-        self.template_events = self.template_blanks = 0
+        self.template_events = 0
 
-    def note_events(self, index: int) -> int | None:
-        """Write down how many template events there were since the last chunk.
-
-        Gives that number where a next chunk of as many, none of them empty, is as this one.
-        """
-        events, blanks = self.template_events, self.template_blanks
+    def note_events(self, index: int, counted: int) -> None:
+        """Write down how many template events there are in a chunk, as they were counted."""
+        blanks, events = divmod(counted, BLANK)
         self.events.note(index, events)
         self.pieces.note(index, events + blanks)
-        self.forget_events()
-        return None if blanks else events
 
     @property
     def produced_early(self) -> int:

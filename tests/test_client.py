@@ -6,6 +6,7 @@ import gc
 import inspect
 import io
 import sys
+import time
 from contextvars import Context, ContextVar, copy_context
 
 import flask
@@ -16,7 +17,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.test import Client, ClientRedirectError, EnvironBuilder
 from werkzeug.wsgi import FileWrapper
 
-from pytest_flask_stream import EndlessStream, StreamClient, StreamClosed
+from pytest_flask_stream import EndlessStream, StreamClient, StreamClosed, StreamedResponse
 from pytest_flask_stream.context import flask_variables
 
 
@@ -904,6 +905,26 @@ def test_what_is_written_while_iterating_keeps_its_place(open_client):
     client = open_client(layered(writing))
     assert list(client.get("/")) == [b"1", b"2", b"3", b"4"]
     assert client.get("/").take(9) == [b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize("read", [list, StreamedResponse.drain], ids=["for", "drain"])
+def test_what_is_written_has_waited_for_the_pull_that_it_was_written_in(open_client, read):
+    def writing(inner):
+        def run(environ, start_response):
+            write = start_response("200 OK", [])
+
+            def body():
+                time.sleep(0.02)
+                write(b"1")
+                yield b"2"
+
+            return body()
+
+        return run
+
+    stream = open_client(layered(writing)).get("/")
+    read(stream)
+    assert stream.record.chunks[0].waited >= 0.02
 
 
 def test_start_response_with_exc_info_replaces_an_answer_that_has_not_begun(open_client):
