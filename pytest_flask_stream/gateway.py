@@ -81,7 +81,7 @@ class Gateway:
 
     def _write(self, data: bytes) -> None:
         self.written.append(data)
-        self._tape.eventful = True
+        self._tape.eventful = self._tape.news = True
 
     def put_written_first(self, *chunks: bytes) -> None:
         """Put what was written, and then ``chunks``, before what is still to be pulled."""

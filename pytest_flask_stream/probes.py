@@ -318,13 +318,13 @@ def _on_appcontext_pushed(_sender: Flask, **_: object) -> None:
     # Where none was active, no request's context becomes active without one of the app.
     probe = current_probe.get(None)
     if probe is not None:
-        probe.tape.eventful = probe.tape.app_context_moved = True
+        probe.tape.eventful = probe.tape.news = True
 
 
 def _on_appcontext_popped(_sender: Flask, **_: object) -> None:
     probe = current_probe.get(None)
     if probe is not None:
-        probe.tape.app_context_moved = True
+        probe.tape.news = True
 
 
 def _on_request_started(sender: Flask, **_: object) -> None:

@@ -10,8 +10,9 @@ the clock serves both.
 Most streams are a plain generator: no context is active, each chunk is one item, no template is
 streamed. As long as that is so, two small values tell: ``tape.spare`` is 0 after each chunk, and
 ``tape.eventful`` is false, which whatever makes more of a stream sets. Where there is more to see,
-the app's context is looked at when Flask has signalled that it changed; the request's always, since
-Flask signals that only where the app's changes with it.
+``tape.news`` tells of what is rare: data was written, or Flask has signalled that the app's context
+changed. Whether the request's did is looked at each time, for Flask signals that only where the
+app's changes with it.
 
 The same few lines stand in both loops: to share them would take a call for each chunk.
 """
@@ -67,7 +68,7 @@ class Pulling:
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
         request_of, written = flask_variables().request.get, gateway.written
-        request_seen = spare_seen = events_seen = _NOTHING
+        request_seen = spare_seen = spare_next = events_seen = _NOTHING
         room, kept = body.room, body.kept
         self._ask()
         budget.begin()
@@ -81,15 +82,15 @@ class Pulling:
                     took = now - budget.begun
                     budget.begun = 0.0
                     if tape.eventful or tape.spare:
-                        if written:
-                            gateway.put_written_first(chunk)
-                            budget.begun = now - took
-                            break
-                        if tape.app_context_moved or request_of(None) is not request_seen:
+                        if tape.news or request_of(None) is not request_seen:
+                            if written:
+                                gateway.put_written_first(chunk)
+                                budget.begun = now - took
+                                break
                             request_seen = self._note_contexts(len(body))
                         spare = tape.spare
                         if spare != spare_seen:
-                            spare_seen = spare
+                            spare_seen, spare_next = spare, spare + 1
                             tape.lead.note(len(body), 1 - spare)
                             tape.eventful = True
                         events = tape.template_events
@@ -97,7 +98,7 @@ class Pulling:
                             events_seen = events
                             tape.note_events(len(body), events)
                         tape.template_events = 0
-                        tape.spare = spare + 1
+                        tape.spare = spare_next
                     else:
                         tape.spare = 1  # for the next chunk
                     if type(chunk) is not bytes and not isinstance(chunk, bytes):
@@ -164,21 +165,21 @@ class Pulling:
         __tracebackhide__ = True
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
         request_of, written = flask_variables().request.get, gateway.written
-        request_seen = spare_seen = events_seen = _NOTHING
+        request_seen = spare_seen = spare_next = events_seen = _NOTHING
         times, kept = tape.at.pack(), body.kept
         room, begun, wanted = body.room, budget.begun, len(body) + count
         try:
             for chunk in islice(gateway.chunks, count):
                 now = clock()
                 if tape.eventful or tape.spare:
-                    if written:
-                        gateway.put_written_first(chunk)
-                        return False
-                    if tape.app_context_moved or request_of(None) is not request_seen:
+                    if tape.news or request_of(None) is not request_seen:
+                        if written:
+                            gateway.put_written_first(chunk)
+                            return False
                         request_seen = self._note_contexts(len(body))
                     spare = tape.spare
                     if spare != spare_seen:
-                        spare_seen = spare
+                        spare_seen, spare_next = spare, spare + 1
                         tape.lead.note(len(body), 1 - spare)
                         tape.eventful = True
                     events = tape.template_events
@@ -186,7 +187,7 @@ class Pulling:
                         events_seen = events
                         tape.note_events(len(body), events)
                     tape.template_events = 0
-                    tape.spare = spare + 1
+                    tape.spare = spare_next
                 else:
                     tape.spare = 1  # for the next chunk
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
@@ -213,7 +214,7 @@ class Pulling:
     def _note_contexts(self, index: int) -> object:
         """Write down which contexts are active, and give the request's."""
         request, app = (variable.get(None) for variable in flask_variables())
-        self._tape.app_context_moved = False
+        self._tape.news = False
         self._tape.contexts.note(index, self._probe.flags(request, app))
         return request
 

@@ -78,7 +78,6 @@ class Tape:
     __slots__ = (
         "_counting",
         "ambient",
-        "app_context_moved",
         "asked",
         "at",
         "began",
@@ -97,6 +96,7 @@ class Tape:
         "headers",
         "lead",
         "method",
+        "news",
         "on_new_head",
         "passthrough",
         "path",
@@ -168,8 +168,9 @@ class Tape:
         """Items made when a chunk was handed over, less the chunk's index."""
         self.contexts: Changes[tuple[bool, bool]] = Changes((False, False))
         """Whether this request's context, and one of this app, was active."""
-        self.app_context_moved: bool = False
-        """Whether an app context was pushed or popped since that was written down."""
+        self.news: bool = False
+        """Whether an app context was pushed or popped, or data was written, since the last chunk
+        for which that was looked into."""
 
         self.templates: int = 0
         """How many templates were streamed."""
