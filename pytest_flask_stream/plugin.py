@@ -174,7 +174,7 @@ def make_stream_client(request: pytest.FixtureRequest) -> MakeStreamClient:
     ) -> Any:
         __tracebackhide__ = True
         wanted = cast("StreamSettings", {**inherited, **settings})
-        app = _app(request) if app is None else app
+        app = _app(request, "stream_client") if app is None else app
         if live or config.getoption("flask_stream_live"):
             client = _live_client(request.node, app, wanted)
         else:
@@ -211,7 +211,7 @@ def live_stream_client(make_stream_client: MakeStreamClient) -> LiveStreamClient
 def stream_server(request: pytest.FixtureRequest) -> AppServer:
     """Give the running server behind ``live_stream_client``: ``.host``, ``.port``, ``.url``."""
     __tracebackhide__ = True
-    return _server(request.node, _app(request))
+    return _server(request.node, _app(request, "stream_server"))
 
 
 def _live_client(item: pytest.Item, app: Any, settings: StreamSettings) -> StreamClient:
@@ -248,7 +248,7 @@ def _stop(servers: list[AppServer], server: AppServer) -> None:
     server.stop()
 
 
-def _app(request: pytest.FixtureRequest) -> Any:
+def _app(request: pytest.FixtureRequest, fixture: str) -> Any:
     __tracebackhide__ = True
     try:
         return request.getfixturevalue("app")
@@ -256,7 +256,7 @@ def _app(request: pytest.FixtureRequest) -> Any:
         if error.argname != "app":
             raise
     raise pytest.UsageError(
-        "stream_client needs a fixture named 'app' that gives a flask.Flask, and there is none\n"
+        f"{fixture} needs a fixture named 'app' that gives a flask.Flask, and there is none\n"
         "  remedy:  define it in conftest.py, or call make_stream_client(your_app)"
     )
 

@@ -175,6 +175,9 @@ def test_wrong_apps(run):
         def test_none_for_make(make_stream_client):
             make_stream_client()
 
+        def test_none_for_a_server(stream_server):
+            pass
+
         class TestNoFlask:
             @pytest.fixture
             def app(self):
@@ -201,11 +204,12 @@ def test_wrong_apps(run):
         """,
         conftest="",
     )
-    result.assert_outcomes(failed=1, errors=4)
+    result.assert_outcomes(failed=1, errors=5)
     text = result.stdout.str()
+    assert text.count("UsageError: stream_server needs a fixture named 'app' that gives a") == 1
     assert text.count("UsageError: stream_client needs a fixture named 'app' that gives a") == 2
     assert (
-        text.count("remedy:  define it in conftest.py, or call make_stream_client(your_app)") == 2
+        text.count("remedy:  define it in conftest.py, or call make_stream_client(your_app)") == 3
     )
     result.stdout.fnmatch_lines_random(
         [

@@ -18,15 +18,12 @@ from pytest_flask_stream.settings import DEFAULTS
 from pytest_flask_stream.tape import Tape
 from pytest_flask_stream.transcript import counted
 
+from .running import GRACE, SHORT_GRACE
 from .served import Served
 from .server import RunningServer, start_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-_GRACE = 1.0
-"""How many seconds the app's threads have to notice that everybody has left."""
-_SHORT_GRACE = 0.1
 
 
 class AppServer:
@@ -97,7 +94,7 @@ class AppServer:
         for served in self._strangers:
             served.deserted = True
         # Who was told of a stuck thread need not wait for it once more.
-        stuck = self._running.stop(_SHORT_GRACE if self._told_stuck else _GRACE)
+        stuck = self._running.stop(SHORT_GRACE if self._told_stuck else GRACE)
         untold = [thread for thread in stuck if thread not in self._told_stuck]
         self._told_stuck.update(stuck)
         strangers, self._strangers = self._strangers, []
@@ -116,7 +113,7 @@ class AppServer:
 
 def _stuck_error(threads: list[threading.Thread], strangers: list[Served]) -> StreamServerError:
     where = counted(len(threads), "thread")
-    lines = [f"the app still runs in {where} of the server, {_GRACE:g} s after that was stopped"]
+    lines = [f"the app still runs in {where} of the server, {GRACE:g} s after that was stopped"]
     for served in strangers:
         if served.thread in threads:
             lines.append(f"  stuck:   {served.tape.method} {served.tape.path}")

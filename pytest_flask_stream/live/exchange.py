@@ -33,6 +33,7 @@ from pytest_flask_stream.transcript import counted
 from .connection import Connections
 from .facts import WireFacts
 from .request import wire_request
+from .running import GRACE, SHORT_GRACE
 from .served import Served
 from .wire import WireExchange
 from .wire_reader import BadWire, End, Frame
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.001
 _NO_LENGTH = "leave Content-Length away where the length is not known before"
-_GRACE = 1.0
-_SHORT_GRACE = 0.1
 _UNNOTICED = "a generator that does not yield does not notice that its client has left"
 
 
@@ -192,13 +191,18 @@ class LiveExchange:
                 f"start() begins the first pull, and this stream is {self.tape.state} after"
                 f" {len(self.body)} chunks: call it before anything is read"
             )
+        if until is None:
+            return
         pause = threading.Event()
         with self._spending():
-            while until is not None and not until() and self._served.error is None:
+            while not until():
+                if self._served.error is not None:
+                    break
                 self._patience("pull", "start(until=…) never became true")
                 pause.wait(_LOOK_EVERY)  # nobody tells when a condition becomes true
-        if self._served.error is not None and until is not None and not until():
-            self.next_chunk()  # raises what the app raised
+            else:
+                return
+        self.next_chunk()  # raises what the app raised
 
     def _event(self, wire: WireExchange) -> object:
         __tracebackhide__ = True
@@ -221,9 +225,8 @@ class LiveExchange:
 
         Werkzeug's does, and all that is behind the length is no part of the response.
         """
-        declared = self.tape.headers.get("Content-Length", type=int)
         arrived = self.body.size
-        return wire.head is not None and declared == arrived < self.tape.body.size
+        return wire.head is not None and self._declared == arrived < self.tape.body.size
 
     def _receive(self, wire: WireExchange, activity: str) -> None:
         __tracebackhide__ = True
@@ -392,7 +395,7 @@ class LiveExchange:
     def _wait_shortly_for_close(self) -> None:
         """Keep nobody who was interrupted waiting for the same thing again."""
         served = self._served
-        if served.called and not served.closed.wait(_SHORT_GRACE):
+        if served.called and not served.closed.wait(SHORT_GRACE):
             self._connections.server.known_to_be_stuck(served.thread)
 
     def _finish(self, state: State, error: BaseException | None) -> None:
@@ -407,7 +410,7 @@ class LiveExchange:
                 self._connections.give_back(connection)
             wire.leave(reset=state == "timeout")
         if error is not None:
-            self._served.wait_for_thread(_GRACE)
+            self._served.wait_for_thread(GRACE)
         for function in self._on_close:
             function()
 

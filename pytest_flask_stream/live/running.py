@@ -21,6 +21,8 @@ from typing import ClassVar
 
 HOST = "127.0.0.1"
 BACKLOG = 1024  # connections that wait to be accepted
+GRACE = 1.0  # s; for the app's threads to notice that everybody has left
+SHORT_GRACE = 0.1  # s; where a test was told of a stuck thread already, or was interrupted
 LOOP_GRACE = 5.0  # s; a loop takes milliseconds, but the app may be holding the interpreter
 
 log: logging.Logger = logging.getLogger("pytest_flask_stream.live")
