@@ -24,8 +24,8 @@ from flask.testing import FlaskClient
 from .context import flask_variables
 from .deadline import Budget
 from .errors import EndlessStream
+from .producer import Producer
 from .settings import StreamSettings
-from .stream import Producer
 from .tape import Tape
 
 if TYPE_CHECKING:

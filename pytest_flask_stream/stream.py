@@ -8,112 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 from werkzeug.sansio.response import Response as SansIOResponse
 from werkzeug.test import TestResponse
 from werkzeug.wrappers import Request
 
 from . import explain
-from .body import Body
 from .cleanup_claims import CleanupClaims
 from .decoders import Decoders
+from .elsewhere import NamesOfOthers
 from .errors import EndlessStream, StreamError
 from .finding import called
+from .producer import Producer
 from .record import StreamRecord
 from .record_claims import RecordClaims
 from .search import Needle
 from .settings import check
-from .tape import State, Tape
+from .tape import State
 from .transcript import counted, summary
 
 
-class Producer(Protocol):
-    """What gives a response its chunks, and writes the tape."""
-
-    @property
-    def tape(self) -> Tape:
-        """What the app handed to the server."""
-
-    @property
-    def body(self) -> Body:
-        """What arrived."""
-
-    @property
-    def record(self) -> StreamRecord:
-        """The tape, as users read it."""
-
-    @property
-    def next_chunk(self) -> Callable[[], bytes]:
-        """Gives the next chunk, or raises what ended the stream."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a chunk is being produced at this moment."""
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that the app may keep the test waiting."""
-
-    def set_timeout(self, timeout: float | None) -> None:
-        """Change the timeout, also of a pull that has begun."""
-
-    def pull(self, count: int) -> None:
-        """Pull at most ``count`` chunks; nothing once the stream has ended."""
-
-    def take(self, count: int) -> list[bytes]:
-        """Pull at most ``count`` chunks and give them."""
-
-    def start(self, until: Callable[[], bool] | None) -> None:
-        """Begin the first pull in a thread."""
-
-    def close(self) -> None:
-        """Close; harmless when repeated."""
-
-    def context_left(self) -> str | None:
-        """Name the Flask context that the stream has left behind, if one is."""
-
-
-_INSTEAD = {
-    "data": "read()",
-    "get_data": "read()",
-    "content": "read()",
-    "body": "read()",
-    "text": "read_text()",
-    "json": "read_json()",
-    "get_json": "read_json()",
-    "iter_bytes": "for chunk in stream",
-    "iter_raw": "for chunk in stream",
-    "iter_content": "for chunk in stream",
-    "iter_chunked": "for chunk in stream",
-    "iter_encoded": "for chunk in stream",
-    "stream": "for chunk in stream",
-    "response": "chunks",
-    "is_streamed": "streamed, or assert_streamed()",
-    "call_on_close": "record.teardowns, after the end",
-}
-
-
-class _Elsewhere:
-    """A name that other responses have, and ours has not: says which one to use.
-
-    A ``__getattr__`` would say so too, and make every other attribute as slow as it is itself.
-    """
-
-    def __init__(self, name: str, instead: str) -> None:
-        self._name = name
-        self._instead = instead
-
-    def __get__(self, instance: object, owner: type) -> NoReturn:
-        __tracebackhide__ = True
-        raise AttributeError(
-            f"{owner.__name__} has no {self._name!r}; use {self._instead}",
-            name=self._name,
-            obj=instance,
-        )
-
-
-class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
+class StreamedResponse(CleanupClaims, RecordClaims, Decoders, NamesOfOthers, SansIOResponse):
     """A response that is read lazily, chunk by chunk, as a server reads it.
 
     It is an iterator of its chunks (``bytes``): any number of ``for`` loops may go over it, each
@@ -422,10 +338,6 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, SansIOResponse):
 
     def _context_left(self) -> str | None:
         return self._producer.context_left()
-
-
-for _name, _instead in _INSTEAD.items():
-    setattr(StreamedResponse, _name, _Elsewhere(_name, _instead))
 
 
 def _condition(
