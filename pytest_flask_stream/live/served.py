@@ -80,6 +80,8 @@ class Served:
         self._tell = tell
         self._context = Context()
         self._returned = False
+        self._asked_at = 0.0
+        """The clock when the server last asked for a chunk that it has not got yet."""
         self._traceback: TracebackType | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -131,7 +133,9 @@ class Served:
             def write_and_note(chunk: bytes) -> None:
                 __tracebackhide__ = True
                 self.about_to_pull()
-                self.note(chunk, clock())
+                self.note(chunk)
+                if self._asked_at:
+                    self._asked_at = clock()
                 self._maybe_answered()
                 write(chunk)
 
@@ -156,7 +160,7 @@ class Served:
         """Pull one chunk in the app's Context, and write down what is seen."""
         __tracebackhide__ = True
         self.about_to_pull()
-        begun = clock()
+        self._asked_at = clock()
         try:
             chunk = self._checked(self._context.run(pull))
         except StopIteration:
@@ -164,7 +168,8 @@ class Served:
         except BaseException as error:
             self._fail(error)
             raise
-        self.note(chunk, begun)
+        self.note(chunk)
+        self._asked_at = 0.0
         return chunk
 
     def _checked(self, chunk: object) -> bytes:
@@ -173,12 +178,13 @@ class Served:
             raise not_bytes(self.tape, chunk)
         return chunk
 
-    def note(self, chunk: bytes, begun: float) -> None:
-        """Write one chunk down that was asked for at ``begun``."""
+    def note(self, chunk: bytes) -> None:
+        """Write one chunk down; what is written before the first is asked for has not waited."""
         now = clock()
+        waited = now - (self._asked_at or now)
         context, variables = self._context, flask_variables()
         flags = self.probe.flags(context.get(variables.request), context.get(variables.app))
-        self.tape.note_chunk(chunk, now, now - begun, flags)
+        self.tape.note_chunk(chunk, now, waited, flags)
 
     def close(self, iterable: Iterable[bytes]) -> None:
         """Close what the app gave, in its Context."""

@@ -485,6 +485,8 @@ def test_a_read_that_is_interrupted_keeps_nobody(run):
         import threading
 
         def test_interrupted(make_stream_client):
+            # What is run in the background may have been started with the signal ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             stream = make_stream_client(live=True, timeout=0).get("/idle")
             next(stream)
             main = threading.main_thread().ident
