@@ -266,6 +266,9 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, NamesOfOthers, San
         if self.error is not None and self.state != "closed":
             raise self.error
 
+    def _has_left(self) -> bool:
+        return self.state == "closed"
+
     def _advance(self, count: int) -> None:
         __tracebackhide__ = True
         missing = count - len(self._body)

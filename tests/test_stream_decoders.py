@@ -327,6 +327,21 @@ def test_a_gzip_body_that_is_cut_off(get):
         list(stream.iter_lines())
 
 
+def test_of_a_gzip_body_that_the_client_left_what_was_delivered_is_read(get):
+    def view():
+        items = (f"data: {number}\n\n" for number in count())
+        return Response(gzipped(items), headers={"Content-Encoding": "gzip"})
+
+    stream = get(view)
+    events = stream.iter_sse()
+    next(events)
+    stream.take(2)
+    stream.disconnect()
+    assert [event.data for event in events] == ["1", "2"]
+    assert [event.data for event in stream.iter_sse()] == ["0", "1", "2"]
+    assert "".join(stream.iter_text()) == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
+
+
 def test_another_content_coding_is_told_at_the_call(get, over_the_wire):
     stream = get(lambda: Response(iter("ab"), headers={"Content-Encoding": "br"}))
     with pytest.raises(DecodeError, match="content coding 'br' cannot be decoded"):

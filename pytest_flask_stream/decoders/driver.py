@@ -7,7 +7,7 @@ been taken, and never again once the chunks have ended or the decoder has failed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from .base import Decoder
@@ -27,6 +27,8 @@ class Decoding(Iterator[T]):
     :param content: A decoder of the content coding, through which the chunks go first; see
         :class:`ContentDecoder`. Chunks are counted as they are in ``chunks``, while byte offsets
         are those of the decoded body.
+    :param left: Says, when the chunks have ended, whether it was the reader who left. What the
+        content coding lacks then is no error.
     :raises DecodeError: while iterating, at a record that cannot be decoded. Iterating can go on
         behind it where the format allows that, and is over otherwise.
 
@@ -39,10 +41,12 @@ class Decoding(Iterator[T]):
         decoder: Decoder[T],
         *,
         content: Decoder[bytes] | None = None,
+        left: Callable[[], bool] = bool,  # bool() is False
     ) -> None:
         self._chunks = iter(chunks)
         self._decoder = decoder
         self._content = content
+        self._left = left
         self._pieces: Iterator[bytes] = iter(())
         self._values: Iterator[T] = iter(())
         self._content_ended = content is None
@@ -86,7 +90,8 @@ class Decoding(Iterator[T]):
             raise StopIteration
         if self._content is not None and not self._content_ended:
             self._content_ended = True
-            self._pieces = self._content.end()
+            if not self._left():
+                self._pieces = self._content.end()
             return iter(())
         self._over = True
         return self._decoder.end()

@@ -36,6 +36,7 @@ class Decoders:
 
     A body with a ``Content-Encoding`` of ``gzip`` or ``deflate`` is decoded first;
     byte offsets in errors are those of the decoded body then, chunk numbers those of the chunks.
+    After ``disconnect()``, what was delivered of such a body is read, although its coding has no end.
     Any other content coding, like anything else in the header that makes the body unreadable,
     raises :class:`~pytest_flask_stream.DecodeError` at the call.
 
@@ -57,6 +58,10 @@ class Decoders:
     def _iter_chunks(self) -> Iterator[bytes]:
         """Give the chunks from the body's first byte, anew at every call."""
         raise NotImplementedError
+
+    def _has_left(self) -> bool:
+        """Say whether the body has ended only because the client left."""
+        return False
 
     def iter_text(self, encoding: str | None = None) -> Iterator[str]:
         """Read text as it becomes decodable: what each chunk adds, never an empty ``str``.
@@ -152,7 +157,7 @@ class Decoders:
     def _decoded_by(self, decoder: Decoder[T]) -> Iterator[T]:
         codings = content_codings(self.headers)
         content = ContentDecoder(codings) if codings else None
-        return Decoding(self._iter_chunks(), decoder, content=content)
+        return Decoding(self._iter_chunks(), decoder, content=content, left=self._has_left)
 
 
 def content_codings(headers: Headers) -> str:
