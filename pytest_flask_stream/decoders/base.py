@@ -101,7 +101,9 @@ class Decoder(ABC, Generic[T]):
     def _error(self, reason: str, place: Place, cause: BaseException | None = None) -> DecodeError:
         """Make the error of the next record, which is counted by this."""
         error = DecodeError(reason, record=self._record, chunk=place.chunk, offset=place.offset)
-        error.__cause__ = cause and cause.with_traceback(None)  # its frames are only ours
+        if cause is not None:  # its frames, and what went before it, are only ours
+            cause.__traceback__ = cause.__context__ = None
+        error.__cause__ = cause
         self._record += 1
         self._errors_among_values = True
         return error

@@ -36,9 +36,9 @@ class Decoders:
 
     A body with a ``Content-Encoding`` of ``gzip`` or ``deflate`` is decoded first;
     byte offsets in errors are those of the decoded body then, chunk numbers those of the chunks.
-    After ``disconnect()``, what was delivered of such a body is read, although its coding has no end.
-    Any other content coding, like anything else in the header that makes the body unreadable,
-    raises :class:`~pytest_flask_stream.DecodeError` at the call.
+    After ``disconnect()``, what was delivered of such a body is read, although its coding has not
+    ended. Any other content coding, like anything else in the header that makes the body
+    unreadable, raises :class:`~pytest_flask_stream.DecodeError` at the call.
 
     A record that cannot be decoded raises :class:`~pytest_flask_stream.DecodeError` with its
     number, chunk and byte offset; every record before it is given first. An error that ends the

@@ -239,6 +239,28 @@ def test_an_error_shows_no_frame_of_the_package() -> None:
     assert [Path(entry.path).name for entry in shown] == ["test_decoding.py"]
 
 
+@pytest.mark.parametrize(
+    ("make", "body"),
+    [
+        (TextDecoder, b"\xc3"),
+        (LineDecoder, b"\xc3"),
+        (NDJSONDecoder, b'{"a'),
+        (NDJSONDecoder, b'{"a\n'),
+        (lambda: CSVDecoder(strict=True), b'"a'),
+        (lambda: MultipartDecoder("b"), b"a"),
+        (lambda: ContentDecoder("gzip"), b"\x1f"),
+    ],
+)
+def test_behind_an_error_stands_its_cause_and_nothing_else(
+    make: Callable[[], Decoder[Any]], body: bytes
+) -> None:
+    with pytest.raises(DecodeError) as caught:
+        next(Decoding([body], make()))
+    cause = caught.value.__cause__
+    assert caught.value.__suppress_context__
+    assert cause is None or (cause.__cause__, cause.__context__) == (None, None)
+
+
 def test_every_public_name_is_exported() -> None:
     assert len(set(decoders.__all__)) == 12
     assert all(hasattr(decoders, name) for name in decoders.__all__)
