@@ -29,12 +29,14 @@ def check_encoding(encoding: str) -> str:
     :raises TypeError: if it is no ``str``.
     :raises ValueError: if there is no such charset.
     """
+    __tracebackhide__ = True
     if not isinstance(encoding, str):
         raise TypeError(f"encoding must be the name of a charset, not {encoding!r:.80}")
     try:
         name = codecs.lookup(encoding).name.replace("-", "_")
         "  ".encode(encoding)
     except (LookupError, ValueError) as error:
+        error.__traceback__ = None  # its frames are only ours
         raise ValueError(f"there is no charset {encoding!r:.80}") from error
     if name in _NO_CHARSETS:
         raise ValueError(f"{encoding!r:.80} is a codec of Python's, but no charset")
@@ -150,6 +152,7 @@ class Charset:
     """Decodes the bytes of a body to pieces of text."""
 
     def __init__(self, encoding: str) -> None:
+        __tracebackhide__ = True
         self._encoding = check_encoding(encoding)
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._state = self._decoder.getstate()
@@ -194,6 +197,7 @@ class CharsetDecoder(Decoder[T]):
     """What the decoders of text share: a charset, and what is said of bytes that it lacks."""
 
     def __init__(self, encoding: str) -> None:
+        __tracebackhide__ = True
         super().__init__()
         self._encoding = encoding
         self._charset = Charset(encoding)

@@ -41,9 +41,10 @@ class ContentDecoder(Decoder[bytes]):
     """
 
     def __init__(self, codings: str) -> None:
+        __tracebackhide__ = True
         super().__init__()
-        names = [name for name in map(str.strip, codings.lower().split(",")) if name]
-        self._stages = [_stage(name) for name in reversed(names) if name != "identity"]
+        names = map(str.strip, reversed(codings.lower().split(",")))
+        self._stages = list(map(_stage, (name for name in names if name not in ("", "identity"))))
 
     def _decode(self, data: bytes) -> Iterable[bytes | DecodeError]:
         # A generator, so that no piece is made before it is asked for.
@@ -67,6 +68,7 @@ class ContentDecoder(Decoder[bytes]):
 
 
 def _stage(name: str) -> _Stage:
+    __tracebackhide__ = True
     if name not in _CODINGS:
         reason = f"the content coding {name!r} cannot be decoded; known are: gzip, deflate"
         raise DecodeError(reason, record=0, chunk=0, offset=0)

@@ -48,6 +48,7 @@ class CSVDecoder(CharsetDecoder[Row]):
         encoding: str = "utf-8-sig",
         **fmtparams: str | int | None,
     ) -> None:
+        __tracebackhide__ = True
         super().__init__(encoding)
         self._reader = RowReader(check_dialect(dialect, fmtparams))
         self._parts: list[str] = []  # of the line that has no end yet

@@ -31,6 +31,7 @@ class LineDecoder(CharsetDecoder[str]):
     """
 
     def __init__(self, encoding: str = "utf-8") -> None:
+        __tracebackhide__ = True
         super().__init__(encoding)
         self._parts: list[str] = []  # of the line that has no end yet
         self._start: tuple[Piece, int] | None = None  # where that line starts

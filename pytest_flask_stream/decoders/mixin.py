@@ -75,6 +75,7 @@ class Decoders:
 
         .. versionadded:: 0.1
         """
+        __tracebackhide__ = True
         if encoding is None:
             encoding = response_charset(self.mimetype_params)
         return self._decoded_by(TextDecoder(encoding))
@@ -90,6 +91,7 @@ class Decoders:
 
         .. versionadded:: 0.1
         """
+        __tracebackhide__ = True
         return self._decoded_by(LineDecoder(response_charset(self.mimetype_params)))
 
     def iter_ndjson(self) -> Iterator[Any]:
@@ -104,6 +106,7 @@ class Decoders:
 
         .. versionadded:: 0.1
         """
+        __tracebackhide__ = True
         return self._decoded_by(NDJSONDecoder())
 
     def iter_csv(
@@ -127,6 +130,7 @@ class Decoders:
 
         .. versionadded:: 0.1
         """
+        __tracebackhide__ = True
         return self._decoded_by(CSVDecoder(dialect, encoding=encoding, **fmtparams))
 
     def iter_sse(self) -> Iterator[ServerSentEvent]:
@@ -137,6 +141,7 @@ class Decoders:
 
         .. versionadded:: 0.1
         """
+        __tracebackhide__ = True
         return self._decoded_by(SSEDecoder())
 
     def iter_parts(self) -> Iterator[Part]:
@@ -152,9 +157,11 @@ class Decoders:
 
         .. versionadded:: 0.1
         """
+        __tracebackhide__ = True
         return self._decoded_by(MultipartDecoder(_boundary(self.headers)))
 
     def _decoded_by(self, decoder: Decoder[T]) -> Iterator[T]:
+        __tracebackhide__ = True
         codings = content_codings(self.headers)
         content = ContentDecoder(codings) if codings else None
         return Decoding(self._iter_chunks(), decoder, content=content, left=self._has_left)
@@ -167,13 +174,16 @@ def content_codings(headers: Headers) -> str:
 
 def response_charset(mimetype_params: dict[str, str]) -> str:
     """Give the charset that a ``Content-Type`` names, or else UTF-8."""
+    __tracebackhide__ = True
     try:
         return check_encoding(mimetype_params.get("charset") or "utf-8")
     except ValueError as error:
-        raise _unreadable(f"the response's charset is unknown: {error}") from error
+        reason = f"the response's charset is unknown: {error}"
+        raise _unreadable(reason) from error.with_traceback(None)
 
 
 def _boundary(headers: Headers) -> str:
+    __tracebackhide__ = True
     content_type = headers.get("Content-Type", "")
     if not parse_options_header(content_type)[0].lower().startswith("multipart/"):
         raise _unreadable(f"the response is not multipart: its Content-Type is {content_type!r}")

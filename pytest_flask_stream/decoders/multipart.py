@@ -61,6 +61,7 @@ class MultipartDecoder(Decoder[Part]):
     """
 
     def __init__(self, boundary: str | bytes) -> None:
+        __tracebackhide__ = True
         super().__init__()
         self._buffer = bytearray()
         self._search = DelimiterSearch(_as_bytes(boundary), self._buffer)
@@ -200,6 +201,7 @@ class MultipartDecoder(Decoder[Part]):
 
 
 def _as_bytes(boundary: str | bytes) -> bytes:
+    __tracebackhide__ = True
     if not isinstance(boundary, str | bytes):
         raise TypeError(f"boundary must be str or bytes, not {boundary!r:.80}")
     if not boundary:

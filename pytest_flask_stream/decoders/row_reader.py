@@ -43,14 +43,17 @@ def check_dialect(dialect: object, fmtparams: Mapping[str, object]) -> Any:
     :raises TypeError: for a parameter of the wrong type or name.
     :raises ValueError: for an unknown dialect or a parameter with a bad value.
     """
+    __tracebackhide__ = True
     try:
         return _reader((), dialect, **fmtparams).dialect
     except csv.Error as error:
+        error.__traceback__ = None  # its frames are only ours
         known = ", ".join(map(repr, csv.list_dialects()))
         raise ValueError(f"{error} (dialect {dialect!r:.80}; known are: {known})") from error
 
 
 def _reader(lines: Iterable[str], dialect: object, **fmtparams: object) -> Reader:
+    __tracebackhide__ = True
     return csv.reader(lines, cast("Any", dialect), **cast("Any", fmtparams))
 
 

@@ -29,6 +29,7 @@ class TextDecoder(CharsetDecoder[str]):
     """
 
     def __init__(self, encoding: str = "utf-8") -> None:
+        __tracebackhide__ = True
         super().__init__(encoding)
 
     def _decode(self, data: bytes) -> Sequence[str | DecodeError]:

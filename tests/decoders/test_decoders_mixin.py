@@ -6,6 +6,7 @@ import csv
 import gzip
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,13 @@ from decoder_tools import Chunks
 from werkzeug.datastructures import Headers
 from werkzeug.sansio.response import Response
 
-from pytest_flask_stream.decoders import Decoders, Part, ServerSentEvent
+from pytest_flask_stream.decoders import (
+    Decoders,
+    LineDecoder,
+    MultipartDecoder,
+    Part,
+    ServerSentEvent,
+)
 from pytest_flask_stream.errors import DecodeError
 
 
@@ -164,6 +171,35 @@ def test_parts_of_what_has_none(content_type: str, reason: str) -> None:
 def test_a_boundary_that_is_no_token() -> None:
     host = Host([b"------=_1\r\n\r\nx\r\n------=_1--"], "Multipart/Mixed; boundary=----=_1")
     assert [part.body for part in host.iter_parts()] == [b"x"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Host([], "text/plain; charset=nope").iter_text(),
+        lambda: Host([], "text/plain; charset=nope").iter_lines(),
+        lambda: Host([]).iter_text("nope"),
+        lambda: Host([]).iter_text(5),  # type: ignore[arg-type]
+        lambda: Host([]).iter_csv("nope"),
+        lambda: Host([]).iter_csv(nope=5),
+        lambda: Host([]).iter_csv(encoding="nope"),
+        lambda: Host([], Content_Encoding="br").iter_sse(),
+        lambda: Host([], Content_Encoding="br").iter_ndjson(),
+        lambda: Host([]).iter_parts(),
+        lambda: Host([], "multipart/mixed").iter_parts(),
+        lambda: LineDecoder("nope"),
+        lambda: MultipartDecoder(""),
+    ],
+)
+def test_an_error_at_the_call_shows_no_frame_of_the_package(call: Callable[[], object]) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    shown = [entry for entry in caught.traceback if not entry.ishidden(caught)]
+    assert {Path(entry.path) for entry in shown} == {Path(__file__)}
+    cause = caught.value.__cause__
+    while cause is not None:
+        assert cause.__traceback__ is None
+        cause = cause.__cause__
 
 
 def test_content_codings_of_two_header_lines() -> None:
