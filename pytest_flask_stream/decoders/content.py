@@ -34,8 +34,8 @@ class ContentDecoder(Decoder[bytes]):
         which the codings were applied.
     :raises DecodeError: at once, naming it, for any other coding; while reading, for bytes that
         are not coded so, and for a body that ends before its coding does. Its ``record`` is the
-        number of the chunk, its ``offset`` that of the chunk's first coded byte. Decoding ends
-        there.
+        number of the chunk, its ``offset`` that of the chunk's first coded byte, or of the body's
+        end. Decoding ends there.
 
     .. versionadded:: 0.1
     """
