@@ -39,7 +39,8 @@ class RecordClaims(Claims):
             that is not blank. ``"sse"``: each block of fields with the empty line that ends it;
             comments, and blocks of nothing else, are no records.
         :raises ValueError: for another format.
-        :raises DecodeError: if the response's charset or content coding is not known.
+        :raises DecodeError: if the response's charset or content coding is not known, if the body
+            is not coded so, or lacks the byte order mark that its charset wants.
         :raises ChunksNotKept: if the body is longer than ``keep_bytes``.
 
         .. versionadded:: 0.1

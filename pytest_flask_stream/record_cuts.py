@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple, get_args
 
+from .errors import DecodeError
+
 RecordFormat = Literal["line", "ndjson", "sse"]
 FORMATS: tuple[RecordFormat, ...] = get_args(RecordFormat)
 
@@ -59,11 +61,19 @@ class RecordCuts:
         self._block: Cut | None = None  # of the fields whose empty line has not come
 
     def feed(self, chunk: bytes) -> Iterator[Cut]:
-        """Take the next chunk, an empty one too, and give the records that are ended now."""
+        """Take the next chunk, an empty one too, and give the records that are ended now.
+
+        :raises DecodeError: if the charset wants a byte order mark, and there is none.
+        """
+        __tracebackhide__ = True
         return self._records(self._lines.feed(chunk))
 
     def end(self) -> Iterator[Cut]:
-        """Say that the body ends here, and give the last record."""
+        """Say that the body ends here, and give the last record.
+
+        :raises DecodeError: as :meth:`feed` does.
+        """
+        __tracebackhide__ = True
         yield from self._records(self._lines.end())
         if self._block is not None:
             yield self._block
@@ -92,6 +102,7 @@ class _Lines:
     def __init__(self, line_end: re.Pattern[str], encoding: str) -> None:
         utf8 = codecs.lookup(encoding).name == "utf-8"
         name = "utf-8-sig" if utf8 else encoding  # passes over a byte order mark
+        self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(name)("replace")
         self._line_end = line_end
         self._chunk = -1
@@ -102,11 +113,26 @@ class _Lines:
         self._cut_character: int | None = None  # the chunk in which a cut character begins
 
     def feed(self, chunk: bytes) -> Iterator[_Line]:
+        __tracebackhide__ = True
         self._chunk += 1
-        return self._split(self._decoder.decode(chunk))
+        return self._split(self._text(chunk, final=False))
 
     def end(self) -> Iterator[_Line]:
-        yield from self._split(self._decoder.decode(b"", True))  # noqa: FBT003
+        __tracebackhide__ = True
+        return self._last(self._text(b"", final=True))
+
+    def _text(self, data: bytes, *, final: bool) -> str:
+        __tracebackhide__ = True
+        try:
+            return self._decoder.decode(data, final)
+        except UnicodeError as error:  # only a missing byte order mark cannot be replaced
+            first = self._chunk if self._cut_character is None else self._cut_character
+            reason = f"not {self._encoding}: {error}"
+            cause = error.with_traceback(None)
+            raise DecodeError(reason, record=0, chunk=first, offset=0) from cause
+
+    def _last(self, text: str) -> Iterator[_Line]:
+        yield from self._split(text)
         if self._carriage_return is not None:
             yield self._ended(self._carriage_return)
         elif self._first is not None:

@@ -29,6 +29,7 @@ class Tally:
     """
 
     def __init__(self, cuts: Iterable[Cut]) -> None:
+        __tracebackhide__ = True
         self.records: int = 0
         self.split: int = 0
         self.crowded: int = 0

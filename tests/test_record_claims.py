@@ -397,6 +397,21 @@ def test_a_coding_that_is_not_known_or_not_kept_to(claim):
         claim("line", "a\n", headers={"Content-Encoding": "gzip"})
 
 
+@pytest.mark.parametrize("chunks", [[b"a\0"], [b"", b"a", b"\0"], [b"a\xd8"]])
+def test_a_charset_whose_byte_order_mark_is_missing(get, chunks, over_the_wire):
+    stream = get(lambda: Response(iter(chunks), content_type="text/plain; charset=utf-16"))
+    first = int(b"" in chunks and not over_the_wire)
+    for read in (
+        lambda: stream.assert_one_record_per_chunk("line"),
+        lambda: list(stream.iter_lines()),
+    ):
+        with pytest.raises(DecodeError, match="not utf-16: ") as caught:
+            read()
+        assert (caught.value.record, caught.value.chunk, caught.value.offset) == (0, first, 0)
+        shown = [entry for entry in caught.traceback if not entry.ishidden(caught)]
+        assert {entry.path.name for entry in shown} == {"test_record_claims.py"}
+
+
 # Cuts
 
 
