@@ -70,9 +70,9 @@ class Pulling:
         request_of, written = flask_variables().request.get, gateway.written
         request_seen = spare_seen = spare_next = events_seen = _NOTHING
         room, kept = body.room, body.kept
-        self._ask()
-        budget.begin()
         try:
+            self._ask()
+            budget.begin()
             while True:
                 times, waits = tape.at.pack(), tape.waited.pack(len(body))
                 budget.count(waits)
@@ -122,8 +122,11 @@ class Pulling:
             budget.settle()
             self._end()
         except BaseException as error:
-            if budget.begun:  # it was the app that raised
-                budget.settle()
+            # The app has raised, or a handler of a signal, which may do so in a line of ours. Where
+            # this loop is thrown away, it is left with GeneratorExit, and the stream goes on.
+            in_app = budget.begun
+            budget.settle()
+            if in_app or (tape.state == "open" and not isinstance(error, GeneratorExit)):
                 self._ending.fail(error)
             raise
         finally:
@@ -214,8 +217,11 @@ class Pulling:
     def _note_contexts(self, index: int) -> object:
         """Write down which contexts are active, and give the request's."""
         request, app = (variable.get(None) for variable in flask_variables())
-        self._tape.news = False
-        self._tape.contexts.note(index, self._probe.flags(request, app))
+        flags = self._probe.flags(request, app)
+        # Flask does not signal that an app's context was popped where a teardown function raises.
+        # The request's changes with it, as a rule; one that stands alone is looked at each time.
+        self._tape.news = app is not None and flags != (True, True)
+        self._tape.contexts.note(index, flags)
         return request
 
     def _ask(self) -> None:

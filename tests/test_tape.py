@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 
 from pytest_flask_stream.columns import BLOCK, Changes, Times, Waits
 from pytest_flask_stream.deadline import watchdog
@@ -127,6 +127,33 @@ def test_contexts_that_come_and_go_between_chunks(open_client, read):
     read(stream)
     flags = [(chunk.request_context, chunk.app_context) for chunk in stream.record.chunks]
     assert flags == [(False, app) for app in (False, True, True, True, False)]
+
+
+@pytest.mark.parametrize("read", [list, lambda stream: stream.drain()])
+def test_a_context_whose_teardown_raises_is_gone_all_the_same(open_client, read):
+    # Flask sends no signal then that it was popped.
+    app = Flask("contexts")
+
+    @app.teardown_appcontext
+    def raise_where_told(_):
+        if g.get("raises"):
+            raise LookupError
+
+    @app.get("/")
+    def index():
+        def generate():
+            try:
+                with app.app_context():
+                    g.raises = True
+                    yield "app"
+            except LookupError:
+                yield "no context"
+
+        return generate()
+
+    stream = open_client(app).get("/")
+    read(stream)
+    assert [chunk.app_context for chunk in stream.record.chunks] == [True, False]
 
 
 @pytest.mark.in_process("a debugger in a server's thread does not stop the server's clock")
