@@ -709,6 +709,28 @@ def test_errors_that_are_no_exceptions_reach_the_test_too(get, error):
     assert (stream.state, stream.error, items.closes) == ("failed", error, 1)
 
 
+class Interrupting(bytes):
+    """Raises where its chunk has come and is written down, as a handler of a signal may."""
+
+    def __len__(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.in_process("a server has its own lines between the app and the test")
+@pytest.mark.parametrize(
+    "read", [list, lambda stream: stream.drain(), lambda stream: stream.take(3)]
+)
+def test_what_is_raised_between_the_app_and_the_test_ends_the_stream_and_is_told(get, read):
+    items = Items(b"a", Interrupting(b"b"), b"c")
+    stream = get(lambda: Response(items, direct_passthrough=True))
+    with pytest.raises(KeyboardInterrupt):
+        read(stream)
+    assert (stream.state, stream.chunks, items.closes) == ("failed", [b"a"], 1)
+    assert isinstance(stream.error, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        stream.read()
+
+
 @pytest.mark.parametrize(
     "read",
     [
