@@ -95,15 +95,17 @@ class EndlessStream(StreamError):
 class StreamClosed(StreamError):
     """A chunk was asked for after ``disconnect()``, a timeout, or the end of the test.
 
-    ``reason`` says after which of them.
+    ``reason`` says after which of them. Also raised for a request of a client that is closed;
+    ``record`` is ``None`` then.
     """
 
     def __init__(self, reason: str, record: Transcript | None = None) -> None:
-        super().__init__(
-            f"no further chunk can be read: {reason}\n"
-            "  remedy:  read before that; what was delivered is in .chunks and read()",
-            record,
-        )
+        refused = "no further chunk can be read"
+        remedy = "read before that; what was delivered is in .chunks and read()"
+        if record is None:
+            refused = "no request can be made"
+            remedy = "make it before that, or with another client: make_stream_client()"
+        super().__init__(f"{refused}: {reason}\n  remedy:  {remedy}", record)
         self.reason = reason
 
 

@@ -16,12 +16,24 @@ def no_iterable(given: object) -> TypeError:
 
 def not_bytes(tape: Tape, chunk: object) -> TypeError:
     """A chunk is something else than bytes."""
-    view = f" of view {tape.view.function} ({tape.view})" if tape.view is not None else ""
     return TypeError(
         f"chunk {tape.delivered} is {chunk!r:.80}, of type {type(chunk).__name__}: a server"
         " takes bytes only (PEP 3333)\n"
-        f"  remedy:  yield str or bytes from the iterable{view}"
+        f"  remedy:  yield {_what_to_yield(tape, chunk)}"
     )
+
+
+def _what_to_yield(tape: Tape, chunk: object) -> str:
+    view = f" of view {tape.view.function} ({tape.view})" if tape.view is not None else ""
+    if tape.streamed is None:
+        return "bytes from the WSGI layer that answers"
+    if tape.passthrough:
+        passed = "direct_passthrough hands the server what it gives, as it is"
+        return f"bytes from the iterable{view}: {passed}"
+    if isinstance(chunk, str):
+        encoded = "Flask encodes what the view yields"
+        return f"bytes from the WSGI layer or response class that gave it: {encoded}"
+    return f"str or bytes from the iterable{view}"
 
 
 def never_started(record: Transcript, *, chunk: bool) -> StreamError:

@@ -123,8 +123,13 @@ def test_an_argument_that_flasks_client_refuses_is_refused(open_client):
 def test_a_closed_client_opens_nothing(open_client):
     client = open_client(streaming())
     client.close()
-    with pytest.raises(StreamClosed, match="the client is closed"):
+    with pytest.raises(StreamClosed, match="the client is closed") as caught:
         client.get("/")
+    assert str(caught.value).splitlines() == [
+        "no request can be made: the client is closed",
+        "  remedy:  make it before that, or with another client: make_stream_client()",
+    ]
+    assert caught.value.reason == "the client is closed"
 
 
 # Misuse of a stream
@@ -176,13 +181,46 @@ def test_a_chunk_that_is_no_bytes_is_refused_as_a_server_would(get, chunk):
     with pytest.raises(TypeError, match=r"PEP 3333") as caught:
         next(stream)
     assert f"chunk 1 is {chunk!r}, of type {type(chunk).__name__}" in str(caught.value)
-    assert "yield str or bytes" in str(caught.value)
+    assert ("yield str or bytes" in str(caught.value)) == (not isinstance(chunk, str))
     assert (stream.state, stream.error) == ("failed", caught.value)
     assert (stream.chunks, stream.delivered, stream.produced, items.closes) == ([b"a"], 1, 2, 1)
     with pytest.raises(StopIteration):
         next(stream)
     with pytest.raises(TypeError, match="PEP 3333"):
         stream.read()
+
+
+@pytest.mark.parametrize("chunk", ["text", 7])
+def test_where_flask_encodes_nothing_bytes_are_asked_for(get, chunk):
+    def passes_through():
+        return Response(iter([chunk]), direct_passthrough=True)
+
+    with pytest.raises(TypeError, match="yield bytes from the iterable of view") as caught:
+        get(passes_through).drain()
+    assert str(caught.value).endswith(
+        ": direct_passthrough hands the server what it gives, as it is"
+    )
+
+
+@pytest.mark.parametrize("chunk", ["text", 7])
+def test_a_layer_that_answers_itself_is_asked_for_bytes(open_client, chunk):
+    def layer(environ, start_response):
+        start_response("200 OK", [])
+        return [chunk]
+
+    app = Flask("layered")
+    app.wsgi_app = layer
+    with pytest.raises(TypeError, match=r"remedy:  yield bytes from the WSGI layer that answers$"):
+        open_client(app).get("/").drain()
+
+
+def test_a_layer_that_decodes_is_not_taken_for_the_view(open_client):
+    client = open_client(streaming("a"))
+    app = client.flask_client.application
+    inner = app.wsgi_app
+    app.wsgi_app = lambda *server: (chunk.decode() for chunk in inner(*server))
+    with pytest.raises(TypeError, match="yield bytes from the WSGI layer or response class that"):
+        client.get("/").drain()
 
 
 def test_an_item_that_is_no_text_is_refused_through_flask_too(get):
