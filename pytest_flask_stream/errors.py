@@ -40,6 +40,15 @@ class StreamError(Exception):
         self.record = record
 
 
+_LET_END = {
+    "opening": "let the view return",
+    "pull": "let the generator end or yield; for an endless stream take() what the test needs and"
+    " disconnect()",
+    "closing": "let the generator end or yield, and its finally, close() and the teardown functions"
+    " end",
+}
+
+
 class StreamTimeout(StreamError, TimeoutError):
     """The app kept the test waiting longer than ``timeout`` on one stream.
 
@@ -66,8 +75,7 @@ class StreamTimeout(StreamError, TimeoutError):
         if note is not None:
             lines.append(f"  note:    {note}")
         lines.append(
-            "  remedy:  let the generator end or yield; for an endless stream take() what the test"
-            " needs and disconnect(); where the app may be this slow, raise timeout"
+            f"  remedy:  {_LET_END[activity]}; where the app may be this slow, raise timeout"
         )
         super().__init__("\n".join(lines), record)
         self.activity = activity

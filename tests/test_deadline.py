@@ -182,6 +182,7 @@ def test_a_stuck_view(open_client, be_stuck):
     with pytest.raises(StreamTimeout) as caught:
         client.get("/")
     assert caught.value.activity == "opening"
+    assert "  remedy:  let the view return; where the app may be" in str(caught.value)
     assert_in_time(caught.value)
     assert_names_the_line(caught.value, be_stuck)
     assert caught.value.record.state == "timeout"
@@ -206,6 +207,7 @@ def test_a_stuck_close(get, be_stuck):
     with pytest.raises(StreamTimeout) as caught:
         stream.disconnect()
     assert caught.value.activity == "closing"
+    assert "close() and the teardown functions end; where the app may be" in str(caught.value)
     assert_in_time(caught.value)
     assert_names_the_line(caught.value, be_stuck)
     assert stream.state == "timeout"
