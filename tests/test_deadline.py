@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import queue
@@ -189,6 +190,28 @@ def test_a_stuck_view(open_client, be_stuck):
     assert caught.value.record.error is caught.value
     assert len(torn_down) == 1
     assert client.streams == []
+
+
+def test_an_async_view_is_left_in_its_thread(open_client):
+    pytest.importorskip("asgiref")
+    app = Flask("stuck_async_view")
+    gate, ended = threading.Event(), threading.Event()
+
+    @app.get("/")
+    async def index():
+        while not gate.is_set():
+            await asyncio.sleep(0)
+        ended.set()
+        return "at last"
+
+    client = open_client(app, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        client.get("/")
+    assert caught.value.activity == "opening"
+    assert_in_time(caught.value)
+    assert not ended.is_set()
+    gate.set()
+    assert ended.wait(WAIT)
 
 
 def test_a_stuck_close(get, be_stuck):
