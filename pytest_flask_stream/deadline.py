@@ -124,7 +124,7 @@ class Budget:
     def used(self) -> float:
         """Seconds that were used so far, without the pull that goes on."""
         settled, pulls, first = self._account
-        return settled + sum(pulls[first:])
+        return settled + sum(pulls[first:]) if pulls else settled
 
     @used.setter
     def used(self, used: float) -> None:
