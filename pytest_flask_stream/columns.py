@@ -50,8 +50,9 @@ class Changes(Generic[T]):
 
     def spans(self, end: int) -> Iterator[tuple[range, T]]:
         """Give the indexes below ``end`` in ranges that have one value, with that value."""
+        # Not strict: while a change is written down, its value is there already, and no start.
         for start, stop, value in zip(
-            self._starts, [*self._starts[1:], end], self._values, strict=True
+            self._starts, [*self._starts[1:], end], self._values, strict=False
         ):
             if start < min(stop, end):
                 yield range(start, min(stop, end)), value

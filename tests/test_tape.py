@@ -7,6 +7,8 @@ import threading
 import pytest
 from flask import Flask, g
 
+from pytest_flask_stream import ChunksNotKept
+from pytest_flask_stream.body import Body
 from pytest_flask_stream.columns import BLOCK, Changes, Times, Waits
 from pytest_flask_stream.deadline import watchdog
 from pytest_flask_stream.tape import Tape
@@ -22,23 +24,49 @@ def test_times_read_the_same_before_and_after_they_are_packed():
     ]
 
 
+def test_times_are_packed_however_many_came_in_between():
+    times = Times()
+    for number in range(3):
+        recent = times.pack()
+        assert len(recent) < BLOCK
+        recent.extend([float(number)] * (BLOCK - 5 + 3 * number))
+    assert times.pack() == []
+    for number in range(3, 20):
+        times.append(float(number))
+    assert len(times) == 3 * BLOCK + 11
+    assert [times[BLOCK - 6], times[2 * BLOCK - 8], times[3 * BLOCK - 7]] == [0, 1, 2]
+    assert [times[index] for index in range(3 * BLOCK - 6, len(times))] == list(range(3, 20))
+
+
 def test_waits_of_chunks_pulled_alone_and_in_one_go():
     at = Times()
     waits = Waits(at)
-    for now, wait in ((1.0, 0.5), (5.0, 0.25)):
-        waits.append(wait)
-        at.append(now)
-    waits.begin(2, 6.0)
-    waits.begin(2, 7.0)  # nothing had come of the one before
-    for now in (7.5, 9.5):
-        at.append(now)
-    waits.append(0.125)
-    at.append(20.0)
-    assert [waits[index] for index in range(len(waits))] == [0.5, 0.25, 0.5, 2.0, 0.125]
+
+    def pulled_alone(*pulls):
+        for now, wait in pulls:
+            waits.append(wait)
+            at.append(now)
+
+    def pulled_in_one_go(begun, *times):
+        waits.begin(len(at), begun)
+        for now in times:
+            at.append(now)
+
+    pulled_alone((1.0, 0.5))
+    pulled_in_one_go(6.0)  # nothing has come of it
+    pulled_in_one_go(7.0, 7.5, 9.5)
+    pulled_alone((20.0, 0.125), (30.0, 0.25))
+    pulled_in_one_go(50.0, *[51.0] * 300)
+    pulled_alone((60.0, 4.0))
+    pulled_in_one_go(70.0, 70.25, 71.25)
+    assert [waits[index] for index in range(5)] == [0.5, 0.5, 2.0, 0.125, 0.25]
+    assert [waits[index] for index in range(5, 305)] == [1.0] + [0.0] * 299
+    assert [waits[index] for index in range(305, len(waits))] == [4.0, 0.25, 1.0]
 
 
 def test_the_spans_of_a_column():
     column = Changes("a")
+    assert list(column.spans(2)) == [(range(2), "a")]
     column.note(0, "a")
     column.note(2, "b")
     column.note(2, "c")
@@ -47,6 +75,44 @@ def test_the_spans_of_a_column():
     assert list(column.spans(0)) == []
     assert [column[index] for index in range(6)] == [*"aaccc", "d"]
     assert column.last == "d"
+
+
+def test_a_column_is_read_while_a_change_is_written_down():
+    class Index:
+        """Looks at the column when it is asked for its number, to be noted: in between."""
+
+        def __init__(self, index):
+            self.index = index
+
+        def __index__(self):
+            seen.setdefault(self.index, (column[0], column[1], list(column.spans(2))))
+            return self.index
+
+    seen = {}
+    column = Changes("a")
+    column.note(Index(2), "b")
+    column.note(Index(3), "c")
+    assert seen == dict.fromkeys([2, 3], ("a", "a", [(range(2), "a")]))
+    assert list(column.spans(4)) == [(range(2), "a"), (range(2, 3), "b"), (range(3, 4), "c")]
+
+
+def test_a_body_keeps_every_size_and_its_first_bytes():
+    chunks = [b"abc", b"defg", b"", b"hij", b"", b"k", b"lm", b"nopqr"]
+    body = Body(keep_bytes=7)
+    for chunk in chunks[:3]:
+        body.add(chunk)
+    assert (body.complete, body.whole("a test")) == (True, chunks[:3])
+    for chunk in chunks[3:]:
+        body.add(chunk)
+    assert (body.complete, len(body), body.size) == (False, 8, 18)
+    assert [body.size_of(index) for index in range(8)] == [3, 4, 0, 3, 0, 1, 2, 5]
+    assert [body.kept_chunk(index) for index in range(8)] == [*chunks[:3], *[None] * 5]
+    assert [body.chunk(index, "a test") for index in range(3)] == body.kept == chunks[:3]
+    for read in (lambda: body.chunk(3, "a test"), lambda: body.chunk(7, "a test")):
+        with pytest.raises(ChunksNotKept, match=r"^a test needs .*keep_bytes=7"):
+            read()
+    with pytest.raises(ChunksNotKept, match=r"^the whole needs"):
+        body.whole("the whole")
 
 
 def test_a_chunk_is_written_down_with_all_its_facts():
