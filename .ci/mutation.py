@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pytest_flask_stream"
 COPIED = (PACKAGE, "tests", "examples", "pyproject.toml", "README.md")
 FLOOR = 0.85  # of all mutants together: what is left is mostly no change at all
-SECONDS = 90  # a run of the tests that takes longer has noticed: something waits for ever
+SLOWER = 5  # times what the tests take without a mutant: then something waits for ever, and that
+SECONDS = 10  # is noticed as well; so many at least
 
 CLAIM_TESTS = ("claims", "failure_texts", "cleanup", "bad_input", "broken_apps")
 TESTS = {
@@ -38,7 +39,8 @@ TESTS = {
     "assertions": CLAIM_TESTS,
     "tape": ("tape", "record", "probes", "claims", "failure_texts", "stream", "bad_input"),
     "columns": ("tape", "record", "probes", "claims", "stream"),
-    "body": ("tape", "record", "stream", "settings"),
+    "body": ("tape", "record", "stream", "failure_texts"),
+    "pulling": ("tape", "record", "stream", "probes", "claims", "deadline", "broken_apps"),
     "probes": ("probes", "isolation", "failure_texts", "cleanup", "client", "broken_apps"),
 }
 """The test files that are to notice what is wrong in a module, the likeliest first."""
@@ -92,8 +94,11 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def configuration(module: str) -> str:
-    """Write the configuration of Cosmic Ray for one module."""
+def configuration(module: str, timeout: float) -> str:
+    """Write the configuration of Cosmic Ray for one module.
+
+    :param timeout: How many seconds the tests may take.
+    """
     files = [f"tests/test_{name}.py" for name in TESTS[module]]
     there = " ".join(file for file in files if (ROOT / file).exists())
     options = "-x -q -p no:cacheprovider -p no:randomly -p no:asyncio -p no:xdist"
@@ -101,7 +106,7 @@ def configuration(module: str) -> str:
         [
             "[cosmic-ray]",
             f"module-path = '{PACKAGE}/{module}.py'",
-            f"timeout = {SECONDS}.0",
+            f"timeout = {timeout:.1f}",
             "excluded-modules = []",
             f"test-command = '{sys.executable} -m pytest {options} {there}'",
             "[cosmic-ray.distributor]",
@@ -131,8 +136,11 @@ def score(module: str, sample: int | None) -> Score:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_checkout(folder)
-        (folder / "mutation.toml").write_text(configuration(module), "utf-8")
+        config = folder / "mutation.toml"
+        config.write_text(configuration(module, 600), "utf-8")
         run(folder, "cosmic-ray", "baseline", "mutation.toml")
+        timeout = max(SECONDS, SLOWER * (time.monotonic() - began))
+        config.write_text(configuration(module, timeout), "utf-8")
         run(folder, "cosmic-ray", "init", "mutation.toml", "mutants.sqlite")
         run(folder, "cr-filter-operators", "mutants.sqlite", "mutation.toml")
         if sample is not None:
