@@ -277,8 +277,7 @@ def not_in_order(tape: Tape, arrived: Body, search: OrderedSearch) -> Finding:
     """A fragment does not come after the one before it."""
     number = len(search.found)
     fragment = shown_bytes(search.fragments[number])
-    after = _end_of_last(search)
-    where = f"after byte {after}" if number else "anywhere"
+    where = f"after byte {_end_of_last(search)}" if number else "anywhere"
     earlier = b"".join(arrived.kept).find(search.fragments[number])
     otherwise = (f"{named_view(tape)} does not yield it", _MEND)
     seen = f"fragment {number}, {fragment}, does not occur {where} in {amount(tape, arrived)}"
@@ -290,8 +289,6 @@ def not_in_order(tape: Tape, arrived: Body, search: OrderedSearch) -> Finding:
 
 
 def _end_of_last(search: OrderedSearch) -> int:
-    if not search.found:
-        return 0
     last = len(search.found) - 1
     return search.found[last] + len(search.fragments[last])
 

@@ -100,6 +100,24 @@ def test_too_few_chunks_of_a_complete_body(app, client):
     assert "handed over a complete body, not an iterator" in text
 
 
+# What has no body
+
+
+def test_an_empty_body_in_answer_to_post(app, client):
+    app.add_url_rule("/<int:status>", "view", lambda status: (iter(()), status), methods=["POST"])
+    text = failure_of(client.post("/200").assert_chunk_count, 1)
+    assert " handed over gave nothing\n" in text
+    text = failure_of(client.post("/204").assert_chunk_count, 1)
+    assert "  cause:   a response to POST with status 204 NO CONTENT has no body\n" in text
+    assert "  remedy:  send a body with another status\n" in text
+
+
+def test_an_empty_body_that_is_no_template(app, client):
+    app.add_url_rule("/", "view", lambda: iter(()))
+    text = failure_of(client.get("/").assert_template_buffering, 1)
+    assert ") sends no template, or one that was rendered at once\n" in text
+
+
 # Who misses a context
 
 
@@ -241,10 +259,10 @@ def test_a_client_that_does_not_ask_the_app(app):
 # Numbers in a text, where two would do by chance
 
 
-def test_where_the_third_fragment_was_looked_for(app, client):
-    app.add_url_rule("/", "view", lambda: iter(["one ", "three ", "two ", "four"]))
-    text = failure_of(client.get("/").assert_order, "one", "three", "two", "three")
-    assert "fragment 3, b'three', does not occur after byte 13 in 4 chunks" in text
+def test_where_the_fourth_fragment_was_looked_for(app, client):
+    app.add_url_rule("/", "view", lambda: iter(["one ", "three ", "two ", "four "]))
+    text = failure_of(client.get("/").assert_order, "one", "three", "two", "four", "three")
+    assert "fragment 4, b'three', does not occur after byte 18 in 4 chunks" in text
     assert "; it occurs at byte 4\n" in text
     assert "  cause:   the fragments come in another order\n" in text
 
