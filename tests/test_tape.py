@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
 import pytest
 from flask import Flask, g
@@ -54,14 +55,27 @@ def test_waits_of_chunks_pulled_alone_and_in_one_go():
 
     pulled_alone((1.0, 0.5))
     pulled_in_one_go(6.0)  # nothing has come of it
-    pulled_in_one_go(7.0, 7.5, 9.5)
+    pulled_in_one_go(2.0, 7.5, 9.5)
     pulled_alone((20.0, 0.125), (30.0, 0.25))
     pulled_in_one_go(50.0, *[51.0] * 300)
     pulled_alone((60.0, 4.0))
     pulled_in_one_go(70.0, 70.25, 71.25)
-    assert [waits[index] for index in range(5)] == [0.5, 0.5, 2.0, 0.125, 0.25]
+    assert [waits[index] for index in range(5)] == [0.5, 5.5, 2.0, 0.125, 0.25]
     assert [waits[index] for index in range(5, 305)] == [1.0] + [0.0] * 299
     assert [waits[index] for index in range(305, len(waits))] == [4.0, 0.25, 1.0]
+
+
+@pytest.mark.parametrize("make", [Times, lambda: Waits(Times())])
+def test_a_time_costs_a_machine_word(make):
+    column, count = make(), 8 * BLOCK + 1
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            column.append(number / 8)
+        cost, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert cost < 12 * count
 
 
 def test_the_spans_of_a_column():
@@ -75,6 +89,12 @@ def test_the_spans_of_a_column():
     assert list(column.spans(0)) == []
     assert [column[index] for index in range(6)] == [*"aaccc", "d"]
     assert column.last == "d"
+
+
+def test_what_is_equal_is_no_change():
+    column = Changes((True, False))
+    column.note(1, tuple([True, False]))  # noqa: C409 - not the very one
+    assert list(column.spans(2)) == [(range(2), (True, False))]
 
 
 def test_a_column_is_read_while_a_change_is_written_down():
