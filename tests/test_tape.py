@@ -28,15 +28,14 @@ def test_times_read_the_same_before_and_after_they_are_packed():
 def test_times_are_packed_however_many_came_in_between():
     times = Times()
     for number in range(3):
-        recent = times.pack()
-        assert len(recent) < BLOCK
-        recent.extend([float(number)] * (BLOCK - 5 + 3 * number))
-    assert times.pack() == []
+        times.pack().extend([float(number)] * (BLOCK + 5 * number))
+        assert times.pack() == []
     for number in range(3, 20):
         times.append(float(number))
-    assert len(times) == 3 * BLOCK + 11
-    assert [times[BLOCK - 6], times[2 * BLOCK - 8], times[3 * BLOCK - 7]] == [0, 1, 2]
-    assert [times[index] for index in range(3 * BLOCK - 6, len(times))] == list(range(3, 20))
+    assert len(times.pack()) == 17
+    assert len(times) == 3 * BLOCK + 32
+    assert [times[BLOCK - 1], times[BLOCK], times[3 * BLOCK + 14]] == [0, 1, 2]
+    assert [times[index] for index in range(3 * BLOCK + 15, len(times))] == list(range(3, 20))
 
 
 def test_waits_of_chunks_pulled_alone_and_in_one_go():
