@@ -41,7 +41,10 @@ TESTS = {
     "columns": ("tape", "record", "probes", "claims", "stream"),
     "body": ("tape", "record", "stream", "failure_texts"),
     "pulling": ("tape", "record", "stream", "probes", "claims", "deadline", "broken_apps"),
-    "probes": ("probes", "isolation", "failure_texts", "cleanup", "client", "broken_apps"),
+    "probes": (
+        *("probes", "isolation", "failure_texts", "cleanup", "client", "tape", "corners"),
+        "broken_apps",
+    ),
 }
 """The test files that are to notice what is wrong in a module, the likeliest first."""
 
