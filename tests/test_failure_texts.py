@@ -1120,6 +1120,10 @@ def test_type(stream_client):
 
 def test_not_kept(make_stream_client):
     make_stream_client(keep_bytes=1).get("/hello").assert_chunks([])
+
+
+def test_not_whole(make_stream_client):
+    make_stream_client(keep_bytes=1).get("/users.csv").read_text()
 """
 
 EXPECTED = r"""
@@ -1170,6 +1174,13 @@ E       pytest_flask_stream.errors.ChunksNotKept: assert_chunks() needs the whol
 E         remedy:  raise keep_bytes, or look at the chunks as they come: for chunk in stream
 
 test_inner.py:51: ChunksNotKept
+
+    def test_not_whole(make_stream_client):
+>       make_stream_client(keep_bytes=1).get("/users.csv").read_text()
+E       pytest_flask_stream.errors.ChunksNotKept: read() needs the whole body, and only its first keep_bytes=1 bytes are kept
+E         remedy:  raise keep_bytes, or look at the chunks as they come: for chunk in stream
+
+test_inner.py:55: ChunksNotKept
 """  # noqa: E501
 
 
@@ -1180,7 +1191,7 @@ def test_the_users_line_is_on_top_with_and_without_rewriting(pytester, mode):
     plugin = [] if "flask_stream" in named else ["-p", "pytest_flask_stream.plugin"]
     others = ["-p", "no:asyncio", "-p", "no:flask"]  # pytest-flask pushes contexts, which is told
     result = pytester.runpytest(f"--assert={mode}", "--show-capture=no", *plugin, *others)
-    result.assert_outcomes(failed=6)
+    result.assert_outcomes(failed=7)
     lines = [normal(line.rstrip()) for line in result.outlines]
     for block in re.split(r"\n\n(?=    def )", EXPECTED.strip("\n")):
         expected = block.splitlines()
