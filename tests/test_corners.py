@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.profiler import ProfilerMiddleware
 
 from pytest_flask_stream import StreamClient, StreamTimeout, plugin
+from pytest_flask_stream.explain import too_few, too_many
+from pytest_flask_stream.tape import Tape
 
 
 @pytest.fixture
@@ -254,6 +256,57 @@ def test_a_client_that_does_not_ask_the_app(app):
         "Canned answered without asking the app, so there is no stream to read\n"
         "  remedy:  have its open() call super().open()"
     )
+
+
+# What a socket makes of the chunks
+
+
+@pytest.fixture
+def tape():
+    """The tape of an app that has handed over three chunks, the second one empty."""
+    tape = Tape("GET", "/", "", keep_bytes=9)
+    tape.streamed, tape.state = True, "exhausted"
+    for chunk in (b"a", b"", b"b"):
+        tape.produced += 1
+        tape.note_chunk(chunk, 0.0, 0.0, (False, False))
+    return tape
+
+
+@pytest.mark.parametrize(
+    ("arrived", "cause", "remedy"),
+    [
+        (
+            2,
+            "1 of the app's 3 chunks had no bytes: nothing is sent for them over the wire",
+            "claim the chunks that are sent",
+        ),
+        (
+            1,
+            "the body went over the wire without frames: what arrives together is one chunk",
+            "claim the content of the body",
+        ),
+        (3, "the view yields no more", "mend the app, or the claim"),
+        (4, "the view yields no more", "mend the app, or the claim"),
+    ],
+)
+def test_why_fewer_chunks_arrive(tape, arrived, cause, remedy):
+    found = too_few(tape, arrived, 5)
+    assert (found.cause, found.remedy) == (cause, remedy)
+
+
+@pytest.mark.parametrize(
+    ("arrived", "cause"),
+    [
+        (2, "the view yields more"),
+        (3, "the view yields more"),
+        (
+            4,
+            "the body went over the wire without frames, and came in more pieces than the app gave",
+        ),
+    ],
+)
+def test_why_more_chunks_arrive(tape, arrived, cause):
+    assert too_many(tape, arrived, 1).cause == cause
 
 
 # Numbers in a text, where two would do by chance
