@@ -12,7 +12,7 @@ from pytest_flask_stream import ChunksNotKept
 from pytest_flask_stream.body import Body
 from pytest_flask_stream.columns import BLOCK, Changes, Times, Waits
 from pytest_flask_stream.deadline import watchdog
-from pytest_flask_stream.tape import Tape
+from pytest_flask_stream.tape import BLANK, Tape
 
 
 def test_times_read_the_same_before_and_after_they_are_packed():
@@ -146,6 +146,32 @@ def test_a_chunk_is_written_down_with_all_its_facts():
     assert [(tape.at[index], tape.waited[index]) for index in range(2)] == [(1, 0.5), (3, 0.25)]
     assert [tape.body.size_of(index) for index in range(2)] == [2, 2]
     assert tape.body.kept == [b"ab"]
+
+
+def test_chunks_that_nobody_has_asked_for_are_allowed():
+    tape = Tape("GET", "/", "", keep_bytes=9)
+    for number in range(1, 6):
+        tape.note_chunk(b"a", 1.0, 0.5, (False, False))
+        assert (tape.delivered, tape.allowed, tape.produced) == (number, number, 0)
+    tape.allowed, tape.produced = 6, 3
+    assert (tape.delivered, tape.allowed, tape.produced, tape.spare) == (5, 6, 3, 3)
+    assert tape.produced_early == 3
+    tape.first_pull_produced = 2
+    assert tape.produced_early == 2
+
+
+def test_chunks_of_which_nothing_was_noted():
+    tape = Tape("GET", "/", "", keep_bytes=9)
+    assert (tape.produced, tape.allowed, tape.spare, tape.template_events) == (0, 0, 0, 0)
+    assert (tape.lead[1], tape.contexts[1]) == (1, (False, False))
+    assert (tape.events[1], tape.pieces[1]) == (0, 0)
+
+
+def test_template_events_in_a_chunk():
+    tape = Tape("GET", "/", "", keep_bytes=9)
+    for index, (events, blanks) in enumerate([(0, 0), (1, 1), (0, 7), (3, 1), (1_000_000, 5)]):
+        tape.note_events(index, events + blanks * BLANK)
+        assert (tape.events[index], tape.pieces[index]) == (events, events + blanks)
 
 
 @pytest.mark.parametrize("count", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1])
