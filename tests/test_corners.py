@@ -309,6 +309,20 @@ def test_why_more_chunks_arrive(tape, arrived, cause):
     assert too_many(tape, arrived, 1).cause == cause
 
 
+@pytest.mark.parametrize(
+    ("state", "seen"),
+    [
+        ("open", "3 chunks read so far, 3 items produced"),
+        ("exhausted", "3 chunks, 3 items produced"),
+        ("closed", "3 chunks, 3 items produced"),
+        ("timeout", "3 chunks, 3 items produced"),
+    ],
+)
+def test_more_may_come_only_of_an_open_stream(tape, state, seen):
+    tape.state = state
+    assert too_many(tape, 3, 1).seen == seen
+
+
 # Numbers in a text, where two would do by chance
 
 
