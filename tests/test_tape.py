@@ -140,11 +140,19 @@ def test_a_chunk_is_written_down_with_all_its_facts():
     tape.note_chunk(b"ab", 1.0, 0.5, (True, True))
     tape.allowed = 2
     tape.note_chunk(b"cd", 3.0, 0.25, (False, True))
-    assert (tape.delivered, tape.produced, tape.allowed) == (2, 2, 2)
-    assert [tape.lead[index] + index for index in range(2)] == [2, 2]
-    assert [tape.contexts[index] for index in range(2)] == [(True, True), (False, True)]
-    assert [(tape.at[index], tape.waited[index]) for index in range(2)] == [(1, 0.5), (3, 0.25)]
-    assert [tape.body.size_of(index) for index in range(2)] == [2, 2]
+    tape.allowed, tape.produced, tape.template_events = 3, 7, 2
+    tape.note_chunk(b"e", 4.0, 0.75, (False, False))
+    assert (tape.delivered, tape.produced, tape.allowed, tape.template_events) == (3, 7, 3, 0)
+    assert [tape.lead[index] + index for index in range(3)] == [2, 2, 7]
+    assert [tape.contexts[index] for index in range(3)] == [
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+    times = [(tape.at[index], tape.waited[index]) for index in range(3)]
+    assert times == [(1, 0.5), (3, 0.25), (4, 0.75)]
+    assert [tape.events[index] for index in range(3)] == [0, 0, 2]
+    assert [tape.body.size_of(index) for index in range(3)] == [2, 2, 1]
     assert tape.body.kept == [b"ab"]
 
 
