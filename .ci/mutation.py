@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pytest_flask_stream"
-COPIED = (PACKAGE, "tests", "examples", "pyproject.toml", "README.md")
+COPIED = (PACKAGE, "tests", "examples", "docs", "pyproject.toml", "README.md")
 FLOOR = 0.85  # of all mutants together: what is left is mostly no change at all
 SLOWER = 5  # times what the tests take without a mutant: then something waits for ever, and that
 SECONDS = 10  # is noticed as well; so many at least
@@ -129,7 +129,8 @@ def run(folder: Path, *command: str) -> str:
         [tool, *command[1:]], cwd=folder, env=environ, check=False, capture_output=True, text=True
     )
     if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr}")
+        said = done.stdout + done.stderr
+        sys.exit(f"{' '.join(command)} ended with status {done.returncode}:\n{said}")
     return done.stdout
 
 
