@@ -24,6 +24,7 @@ from flask import (
 )
 from jinja2 import DictLoader, Template
 from werkzeug.test import EnvironBuilder
+from werkzeug.wsgi import ClosingIterator
 
 from pytest_flask_stream import StreamClient
 
@@ -360,6 +361,13 @@ def test_the_page_of_an_http_exception_is_complete(stream_of):
 def test_a_page_without_a_view(client):
     stream = client.get("/nowhere")
     assert (stream.status_code, stream.streamed, stream.record.endpoint) == (404, False, None)
+
+
+def test_what_looks_like_a_page_and_is_no_error_is_streamed(stream_of, over_the_wire):
+    items = ClosingIterator(iter([b"a", b"b"]))
+    stream = stream_of(lambda: Response(items, headers={"Content-Length": "2"}))
+    assert (stream.status_code, stream.streamed) == (200, True)
+    assert over_the_wire or stream.produced == 0
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "2"}])
@@ -858,6 +866,21 @@ def early(stream):
     stream.take(1)
     reader, place, *rest = stream._tape.early
     return reader, place.source, *rest
+
+
+@pytest.mark.parametrize("make", [lambda: (letter for letter in "abc"), lambda: iter("abc")])
+def test_who_reads_one_item_is_named_too(app, stream_of, over_the_wire, make):
+    @app.after_request
+    def peek(response):
+        items = iter(response.response)
+        response.response = itertools.chain([next(items)], items)
+        return response
+
+    stream = stream_of(lambda: Response(make()))
+    source = "response.response = itertools.chain([next(items)], items)"
+    assert early(stream) == ("after_request function peek", source, 0, False)
+    assert over_the_wire or stream.produced == 1
+    assert stream.read() == b"abc"
 
 
 def test_of_two_early_readers_the_first_is_named(app, stream_of):
