@@ -883,6 +883,22 @@ def test_who_reads_one_item_is_named_too(app, stream_of, over_the_wire, make):
     assert stream.read() == b"abc"
 
 
+@pytest.mark.parametrize("make", [lambda: (letter for letter in "abc"), lambda: iter("abc")])
+def test_a_layer_that_reads_all_for_the_first_chunk(app, stream_of, make):
+    application = app.wsgi_app
+
+    def layer(environ, start_response):
+        def joined():
+            yield b"".join(body)
+
+        body = application(environ, start_response)
+        return ClosingIterator(joined(), body.close)
+
+    app.wsgi_app = layer
+    with pytest.raises(AssertionError, match=r"was read out, 3 items, before chunk 0 was handed"):
+        stream_of(lambda: Response(make())).assert_streamed()
+
+
 def test_of_two_early_readers_the_first_is_named(app, stream_of):
     @app.after_request
     def runs_second(response):
