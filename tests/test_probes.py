@@ -27,6 +27,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import ClosingIterator
 
 from pytest_flask_stream import StreamClient
+from pytest_flask_stream.context import flask_variables
 
 LIST_TEMPLATE = "<ul>{% for i in items %}<li>{{ loop.index }} - {{ i }}</li>{% endfor %}</ul>"
 
@@ -454,6 +455,23 @@ def test_the_contexts_of_each_chunk(app, stream_of):
         (False, False),
         (False, False),
     ]
+
+
+def test_a_copy_of_the_context_of_the_request_counts_as_that_context(stream_of):
+    def view():
+        # As copy_current_request_context() makes one, for the time of a call.
+        copied = flask_variables().request.get().copy()
+
+        def generate():
+            yield "none"
+            with copied:
+                yield "mine"
+
+        return generate()
+
+    stream = stream_of(view)
+    stream.drain()
+    assert contexts(stream) == [(False, False), (True, True)]
 
 
 def test_a_context_that_is_left_before_the_chunk_is_yielded_does_not_count(stream_of):
