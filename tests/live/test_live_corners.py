@@ -88,7 +88,7 @@ def test_the_time_in_a_debugger_is_not_the_apps(app, client, gate):
         later.join()
 
 
-def test_of_several_requests_the_stuck_one_is_named(app, gate):
+def test_of_several_requests_the_stuck_one_is_named(app, gates):
     import urllib.request
 
     from pytest_flask_stream.live.app_server import AppServer
@@ -98,13 +98,16 @@ def test_of_several_requests_the_stuck_one_is_named(app, gate):
     @app.get("/stuck")
     def stuck():
         yield "a"
+        waiting.open()
         gate.wait()
 
+    waiting, gate = gates(), gates()
     running = AppServer(app, "werkzeug")
     with urllib.request.urlopen(f"{running.url}/fine", timeout=WAIT) as fine:
         assert fine.read() == b"fine"
     with urllib.request.urlopen(f"{running.url}/stuck", timeout=WAIT) as response:
         assert response.read(1) == b"a"
+        waiting.wait()
         with pytest.raises(StreamServerError) as caught:
             running.stop()
     assert "GET /stuck" in str(caught.value)

@@ -270,14 +270,17 @@ def test_an_error_in_close_of_such_a_request_is_raised_at_the_stop(app, running,
     assert caught.value is raised
 
 
-def test_an_app_that_is_stuck_in_such_a_request_is_named(app, running, gate):
+def test_an_app_that_is_stuck_in_such_a_request_is_named(app, running, gates):
     @app.get("/stuck")
     def view():
         yield "a"
+        waiting.open()
         gate.wait()
 
+    waiting, gate = gates(), gates()
     with urllib.request.urlopen(f"{running.url}/stuck", timeout=20) as response:
         assert response.read(1) == b"a"
+        waiting.wait()
         with pytest.raises(StreamError) as caught:
             running.stop()
     text = str(caught.value)
