@@ -10,9 +10,9 @@ the clock serves both.
 Most streams are a plain generator: no context is active, each chunk is one item, no template is
 streamed. As long as that is so, two small values tell: ``tape.spare`` is 0 after each chunk, and
 ``tape.eventful`` is false, which whatever makes more of a stream sets. Where there is more to see,
-``tape.news`` tells of what is rare: data was written, or Flask has signalled that the app's context
-changed. Whether the request's did is looked at each time, for Flask signals that only where the
-app's changes with it.
+``tape.news`` tells of what is rare: data was written, Flask has signalled that the app's context
+changed, or there is one without the request's. Whether the request's changed is looked at each
+time, for Flask signals that only where the app's changes with it.
 
 The same few lines stand in both loops: to share them would take a call for each chunk.
 """

@@ -169,8 +169,8 @@ class Tape:
         self.contexts: Changes[tuple[bool, bool]] = Changes((False, False))
         """Whether this request's context, and one of this app, was active."""
         self.news: bool = False
-        """Whether an app context was pushed or popped, or data was written, since the last chunk
-        for which that was looked into."""
+        """Whether the next chunk has to be looked at for written data and for the app's context:
+        either has come since the last look, or an app context stands alone."""
 
         self.templates: int = 0
         """How many templates were streamed."""
