@@ -96,11 +96,12 @@ class Gateway:
         """Close the app's iterable, once."""
         __tracebackhide__ = True
         iterable, self._iterable = self._iterable, None
+        on_close, self._on_close = self._on_close, []
         self.chunks = iter(())
         try:
             close = getattr(iterable, "close", None)
             if close is not None:
                 close()
         finally:
-            for function in self._on_close:
+            for function in on_close:
                 function()

@@ -11,7 +11,7 @@ stream's Context tells which request a template event or the end of an app conte
 What a view hands over is wrapped so that its items can be counted before any ``after_request``
 function sees them. The wrapper looks like what it wraps, asks it for nothing that was not asked
 for, and nothing here holds on to it: an iterable that the app loses is lost as it would be
-without us.
+without us. So are a request and its ``g``, which are referred to weakly.
 """
 
 from __future__ import annotations
@@ -51,44 +51,45 @@ class Probe:
     def __init__(self, app: Flask, tape: Tape) -> None:
         self.app: Flask = app
         self.tape = tape
-        self._request: object = None
-        self._request_context: object = None
-        self._g: object = None
+        self._begun = False
+        self._request: Callable[[], object] = _nothing
+        self._request_context: Callable[[], object] = _nothing
+        self._g: Callable[[], object] = _nothing
 
     def begin(self, app: Flask) -> None:
-        """Take hold of the request that an app has just begun; of the first one only."""
-        if self._request is not None:
+        """Watch the request that an app has just begun; the first one only."""
+        if self._begun:
             return
+        self._begun = True
         self.app = app  # another one than the client's where a layer has mounted several
-        self._request = _unwrapped(flask.request)
-        self._g = _unwrapped(flask.g)
-        self._request_context = flask_variables().request.get(None)
+        self._request = _weakly(_unwrapped(flask.request))
+        self._g = _weakly(_unwrapped(flask.g))
+        self._request_context = _weakly(flask_variables().request.get(None))
         flask.after_this_request(self._watch_view)
 
     def flags(self, request_context: object, app_context: object) -> tuple[bool, bool]:
         """Tell whether this request's context, and one of this app, is what is active."""
         request = request_context is not None and (
-            request_context is self._request_context
-            or (self._request is not None and _request_of(request_context) is self._request)
+            request_context is self._request_context() or self.owns(_request_of(request_context))
         )
         return request, getattr(app_context, "app", None) is self.app
 
     def is_active_in(self, context: Context) -> bool:
         """Tell whether this request's context is pushed in a Context."""
         pushed = context.get(flask_variables().request)
-        return pushed is not None and pushed is self._request_context
+        return pushed is not None and pushed is self._request_context()
 
     def owns_current_request(self) -> bool:
         """Tell whether no other request than this one is active."""
-        return not flask.has_request_context() or _unwrapped(flask.request) is self._request
+        return not flask.has_request_context() or self.owns(_unwrapped(flask.request))
 
     def owns_current_g(self) -> bool:
         """Tell whether the app context that is active is this request's."""
-        return self._g is not None and _unwrapped(flask.g) is self._g
+        return _unwrapped(flask.g) is self._g()
 
     def owns(self, request: object) -> bool:
         """Tell whether a request is this one."""
-        return request is self._request
+        return request is not None and request is self._request()
 
     def note_teardown(self, kind: Any, error: BaseException | None) -> None:
         """Write down that teardown functions have run."""
@@ -127,6 +128,18 @@ class Probe:
         else:
             tape.produced = len(body) if isinstance(body, (list, tuple)) else 1
         return response
+
+
+def _nothing() -> None:
+    return None
+
+
+def _weakly(thing: object) -> Callable[[], object]:
+    """Refer to something without holding it: what the app lets go of is gone, as without us."""
+    try:
+        return weakref.ref(thing)
+    except TypeError:  # a user's class that has no room for that
+        return lambda: thing
 
 
 def _unwrapped(proxy: Any) -> object:

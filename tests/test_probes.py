@@ -330,6 +330,46 @@ def test_an_iterable_that_a_layer_loses_is_lost_as_it_would_be(app, stream_of, k
     assert stream.read() == b"a"
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_is_in_g_goes_with_the_context_as_it_would(app, client, kept):
+    class Connection:
+        """Closes itself when nobody holds it."""
+
+    alive = []
+
+    @app.get("/")
+    def view():
+        flask.g.connection = Connection()
+        connection = weakref.ref(flask.g.connection)
+
+        def look():
+            gc.collect()
+            alive[-1].append(connection() is not None)
+
+        def generate():
+            look()
+            yield "a"
+            look()
+            yield "b"
+
+        alive.append([])
+        looks.append(look)
+        return stream_with_context(generate()) if kept else generate()
+
+    def serve():
+        body = app(EnvironBuilder("/").get_environ(), lambda *_: None)
+        assert b"".join(body) == b"ab"
+        body.close()
+
+    looks = []
+    contextvars.Context().run(serve)
+    assert client.get("/").read() == b"ab"
+    for look in looks:
+        alive.append(alive.pop(0))
+        look()
+    assert alive == [[kept, kept, False]] * 2
+
+
 def test_a_layer_that_loses_close_is_not_helped(app, stream_of):
     closed = []
 
