@@ -6,30 +6,57 @@ from array import array
 
 from .errors import ChunksNotKept
 
+_MANY = 1 << 18
+
 
 class Body:
-    """The bytes of a body: every size, and the first ``keep_bytes`` bytes themselves."""
+    """The bytes of a body: every size, and the first ``keep_bytes`` bytes themselves.
 
-    __slots__ = ("_lost_sizes", "keep_bytes", "kept", "room")
+    To subtract the size of each chunk from what room there is takes a while for a small chunk. So
+    half of the room is set aside for chunks that are so ``small`` that a great many of them fit in
+    there, and these need not be counted. ``room`` is what is left of the other half, until either
+    is used up: from then on each chunk is counted, and no chunk is small.
+    """
+
+    __slots__ = ("_lost_sizes", "keep_bytes", "kept", "room", "small")
 
     def __init__(self, keep_bytes: int) -> None:
         self.keep_bytes: int = keep_bytes
-        self.room: int = keep_bytes
+        self.small: int = keep_bytes // (2 * _MANY)
+        self.room: int = keep_bytes - self.small * _MANY
         self.kept: list[bytes] = []
         self._lost_sizes: array[int] = array("q")
 
     def add(self, chunk: bytes) -> None:
         """Take the next chunk: keep it whole, or only its size."""
-        self.room -= len(chunk)
+        if len(chunk) <= self.small_among(1):
+            self.kept.append(chunk)
+        else:
+            self.room -= len(chunk)
+            if self.room >= 0:
+                self.kept.append(chunk)
+            else:
+                self.squeeze(chunk)
+
+    def small_among(self, count: int) -> int:
+        """Give the size up to which the next ``count`` chunks are kept without being counted."""
+        if self.small >= 0 and len(self.kept) + count > _MANY:
+            self._count_each()
+        return self.small
+
+    def squeeze(self, chunk: bytes) -> None:
+        """Take a chunk for which ``room`` is too small. After one that is lost none is kept."""
+        if self.small >= 0:
+            self._count_each()
+            self.room -= len(chunk)
         if self.room >= 0:
             self.kept.append(chunk)
         else:
-            self.lose(len(chunk))
+            self._lost_sizes.append(len(chunk))
 
-    def lose(self, size: int) -> None:
-        """Take the size of a chunk that is not kept. Nothing after it is kept either."""
-        self.room = -1
-        self._lost_sizes.append(size)
+    def _count_each(self) -> None:
+        self.room = self.keep_bytes - sum(map(len, self.kept))
+        self.small = -1
 
     @property
     def complete(self) -> bool:

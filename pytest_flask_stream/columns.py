@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from operator import sub
 from struct import pack
 from typing import Generic, TypeVar
 
@@ -92,15 +93,22 @@ class Times:
         packed = self._packed
         return packed[index] if index < len(packed) else recent[index - len(packed)]
 
+    def between(self, start: int, stop: int) -> list[float]:
+        """Give those from ``start`` up to ``stop``; fewer where there are not as many."""
+        recent = self._recent  # looked at first, as above
+        packed = len(self._packed)
+        before = self._packed[start : min(stop, packed)].tolist()
+        return before + recent[max(start - packed, 0) : max(stop - packed, 0)]
+
     def __len__(self) -> int:
         return len(self._packed) + len(self._recent)
 
 
 class Waits:
-    """How long each pull took.
+    """How long each pull took, up to the clock ``at`` which its chunk was handed over.
 
-    A chunk that was pulled by itself has its own time. Of chunks that were pulled in one go, each
-    has waited since the one before it; the first one, since it was begun.
+    A chunk that was pulled by itself has waited since its pull began. Of chunks that were pulled in
+    one go, each has waited since the one before it; the first one, since it was begun.
     """
 
     __slots__ = ("_alone", "_at", "_begun", "_offsets", "_starts")
@@ -113,14 +121,14 @@ class Waits:
         self._begun: array[float] = array("d")
 
     def pack(self, index: int) -> list[float]:
-        """Give what takes the times of the next few chunks, each pulled by itself."""
+        """Give what takes the clocks at which the next few pulls begin, each for one chunk."""
         if not self._starts or self._offsets[-1] == _IN_ONE_GO:
             self._note_run(index, len(self._alone), 0.0)
         return self._alone.pack()
 
-    def append(self, value: float) -> None:
-        """Take the time of the next chunk, which was pulled by itself."""
-        self.pack(len(self)).append(value)
+    def append(self, begun: float) -> None:
+        """Take the clock at which the pull began that the next chunk comes from, by itself."""
+        self.pack(len(self)).append(begun)
 
     def begin(self, index: int, begun: float) -> None:
         """From ``index`` on the chunks are pulled in one go, which began at ``begun``."""
@@ -135,9 +143,32 @@ class Waits:
         run = bisect_right(self._starts, index) - 1
         start, offset = self._starts[run], self._offsets[run]
         if offset != _IN_ONE_GO:
-            return self._alone[offset + index - start]
-        before = self._at[index - 1] if index > start else self._begun[run]
-        return self._at[index] - before
+            begun = self._alone[offset + index - start]
+        else:
+            begun = self._at[index - 1] if index > start else self._begun[run]
+        return self._at[index] - begun
+
+    @property
+    def alone(self) -> int:
+        """How many pulls for one chunk there were."""
+        return len(self._alone)
+
+    def total(self, first: int) -> float:
+        """Give how long the pulls for one chunk took together, from the ``first`` of them on.
+
+        One that goes on is left out.
+        """
+        starts = self._starts.tolist()
+        total = 0.0
+        for start, stop, offset in zip(
+            starts, [*starts[1:], len(self)], self._offsets.tolist(), strict=False
+        ):
+            if offset != _IN_ONE_GO:
+                skipped = max(first - offset, 0)
+                ends = self._at.between(start + skipped, stop)
+                begins = self._alone.between(offset + skipped, offset + stop - start)
+                total += sum(map(sub, ends, begins))
+        return total
 
     def __len__(self) -> int:
         return len(self._at)

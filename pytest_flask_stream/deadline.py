@@ -42,6 +42,7 @@ from types import FrameType
 from typing import Any
 
 from .app_stack import is_in_finalizer, is_measuring, is_ours, iter_app, stuck_place
+from .columns import Waits
 from .frames import Place, is_user_frame, iter_outward, stack_of_thread
 
 _SIGNAL: int | None = getattr(signal, "SIGURG", None)
@@ -66,15 +67,18 @@ class Interrupted(BaseException):
 class Budget:
     """The time that the app may still keep the test waiting on one stream.
 
-    ``begun`` is the clock when the app was last asked for something, 0.0 while it is not busy.
-    The loops that pull write it themselves; everything else uses :meth:`spending`. What single
-    pulls took is added up only when somebody asks, which may be another thread: so the sum and
-    what it is a sum of change in one store.
+    Most of it is counted where it is spent, with :meth:`spending` or from :meth:`begin` to
+    :meth:`settle`. Of pulls for single chunks only the clocks are written down (:meth:`count`): a
+    pull goes on while there is one more of those at which one began. How long they took is added
+    up when somebody asks, and before ``deadline`` nobody needs to: until then they cannot have
+    used up what there is. Whoever asks may be another thread, so what belongs together changes in
+    one store.
     """
 
     __slots__ = (
         "_account",
-        "begun",
+        "_begun",
+        "_pulls",
         "deadline",
         "fired_at",
         "frame",
@@ -89,8 +93,9 @@ class Budget:
     def __init__(self, timeout: float | None) -> None:
         self.deadline: float = 0.0
         self.set_timeout(timeout)
-        self._account: tuple[float, list[float], int] = (0.0, [], 0)
-        self.begun: float = 0.0
+        self._account: tuple[float, Waits | None, int] = (0.0, None, 0)
+        self._begun: float = 0.0
+        self._pulls: tuple[list[float], list[float], int] = ([], [], 0)
         self.fired_at: float = 0.0
         self.spared: float = 0.0
         self.interrupted: float = 0.0
@@ -104,15 +109,27 @@ class Budget:
 
     def begin(self) -> float:
         """Count from now on, for many pulls: past ``deadline`` it is to be looked at again."""
-        self.begun = begun = clock()
-        self.deadline = begun + self.limit - self.used
+        self._begun = begun = self.look()
         return begun
 
-    def settle(self) -> None:
-        """Stop counting."""
-        begun, self.begun = self.begun, 0.0
+    def look(self) -> float:
+        """Set the ``deadline``, where nothing is being pulled, and give the clock."""
+        now = clock()
+        self.used = used = self.used
+        self.deadline = now + self.limit - used
+        return now
+
+    def settle(self) -> float:
+        """Stop counting; give the clock when that began which went on, 0.0 if nothing did."""
+        begun, self._begun = self._begun, 0.0
+        if not begun:
+            begun = self.begun
+            if begun:
+                self._pulls[0].pop()
         if begun:
-            self.used += clock() - begun
+            settled, waits, counted = self._account
+            self._account = (settled + clock() - begun, waits, counted)
+        return begun
 
     def set_timeout(self, timeout: float | None) -> None:
         """Set the seconds that there are in all; ``None``: as many as it takes."""
@@ -120,25 +137,46 @@ class Budget:
         self.limit: float = timeout or math.inf
         self.deadline = 0.0
 
+    def count(self, waits: Waits, begins: list[float], ends: list[float]) -> None:
+        """Count the pulls that ``waits`` knows of by the clocks appended to these from now on."""
+        if self._account[1] is not waits:
+            self._account = (self.used, waits, waits.alone)
+        self._pulls = (begins, ends, len(begins) - len(ends))
+
+    @property
+    def begun(self) -> float:
+        """The clock when the app was last asked for something, 0.0 while it is not busy."""
+        if self._begun:
+            return self._begun
+        begins, ends, more = self._pulls
+        going_on = begins[len(ends) + more :]
+        return going_on[0] if going_on else 0.0
+
+    @begun.setter
+    def begun(self, begun: float) -> None:
+        if self._begun or not self.begun:
+            self._begun = begun
+        else:
+            self._pulls[0][-1] = begun
+        self.deadline = 0.0
+
     @property
     def used(self) -> float:
         """Seconds that were used so far, without the pull that goes on."""
-        settled, pulls, first = self._account
-        return settled + sum(pulls[first:]) if pulls else settled
+        settled, waits, counted = self._account
+        if waits is None or waits.alone == counted:
+            return settled
+        return settled + waits.total(counted)
 
     @used.setter
     def used(self, used: float) -> None:
-        _, pulls, _ = self._account
-        self._account = (used, pulls, len(pulls))
-
-    def count(self, pulls: list[float]) -> None:
-        """Count what is appended there from now on, too: how long each pull took."""
-        self._account = (self.used, pulls, len(pulls))
+        waits = self._account[1]
+        self._account = (used, waits, 0 if waits is None else waits.alone)
 
     @property
     def overdrawn(self) -> bool:
         """Whether more was used than there was; what a debugger has used is forgiven."""
-        if self.used <= self.limit:
+        if clock() <= self.deadline or self.used <= self.limit:
             return False
         if watchdog.debugging:
             self.used = 0.0
@@ -161,8 +199,11 @@ class Budget:
         begun, timeout = self.begun, self.timeout
         if not begun or not timeout:
             return None
+        due = self.deadline  # the earliest, which is good enough until then
+        if clock() > due:
+            due = begun + timeout - self.used
         # An app that swallowed the interruption is interrupted again, after as long a grace.
-        return max(begun + timeout - self.used, self.fired_at and self.fired_at + timeout)
+        return max(due, self.fired_at and self.fired_at + timeout)
 
 
 class _Spending:
@@ -176,7 +217,7 @@ class _Spending:
 
     def __enter__(self) -> None:
         self._budget.thread = self._thread
-        self._budget.begun = clock()
+        self._budget._begun = clock()
 
     def __exit__(self, *_: object) -> None:
         self._budget.settle()
@@ -251,7 +292,6 @@ class Watchdog:
         for budget in list(self._budgets):
             if budget.begun:
                 budget.begun += now - max(budget.begun, suspended_at)
-                budget.deadline = 0.0
         self._suspended_at = 0.0
 
     @property

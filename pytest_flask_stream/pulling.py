@@ -3,9 +3,10 @@
 A test spends its time in here, so each loop is flat, and a chunk costs it no call that it could do
 without: what has not changed since the last chunk is looked at and not written down. Both loops
 run *inside* the stream's Context. The one for single chunks is a generator, entered once for each
-chunk, and reads the clock on either side of a pull, because the test's own time does not count.
-The one for many chunks stays inside: there a pull begins where the last one ended, and one look at
-the clock serves both.
+chunk, and reads the clock on either side of a pull, because the test's own time does not count;
+both are written down as they are, and what a pull took is worked out when somebody asks. The one
+for many chunks stays inside: there a pull begins where the last one ended, and one look at the
+clock serves both.
 
 Most streams are a plain generator: no context is active, each chunk is one item, no template is
 streamed. As long as that is so, two small values tell: ``tape.spare`` is 0 after each chunk, and
@@ -72,20 +73,20 @@ class Pulling:
         room, kept = body.room, body.kept
         try:
             self._ask()
-            budget.begin()
+            begun = budget.look()
             while True:
-                times, waits = tape.at.pack(), tape.waited.pack(len(body))
-                budget.count(waits)
+                ends, begins = tape.at.pack(), tape.waited.pack(len(body))
+                budget.count(tape.waited, begins, ends)
+                body.room = room
+                small, room = body.small_among(BLOCK), body.room
                 wanted = len(body) + BLOCK
+                begins.append(begun)
                 for chunk in islice(gateway.chunks, BLOCK):
                     now = clock()
-                    took = now - budget.begun
-                    budget.begun = 0.0
                     if tape.eventful or tape.spare:
                         if tape.news or request_of(None) is not request_seen:
                             if written:
                                 gateway.put_written_first(chunk)
-                                budget.begun = now - took
                                 break
                             request_seen = self._note_contexts(len(body))
                         spare = tape.spare
@@ -103,30 +104,30 @@ class Pulling:
                         tape.spare = 1  # for the next chunk
                     if type(chunk) is not bytes and not isinstance(chunk, bytes):
                         raise self._refused(chunk)  # noqa: TRY301
-                    times.append(now)
-                    waits.append(took)
-                    room -= len(chunk)
-                    if room >= 0:
+                    ends.append(now)
+                    if len(chunk) <= small or (room := room - len(chunk)) >= 0:
                         kept.append(chunk)
                     else:
-                        body.lose(len(chunk))
+                        body.room = room
+                        body.squeeze(chunk)
+                        room, small = body.room, body.small
                     if now > budget.deadline:
                         self._look_at_budget()
                     yield chunk
-                    budget.begun = clock()
+                    begins.append(clock())
                 else:
                     if len(body) < wanted:
                         if not written:
                             break
                         gateway.put_written_first()
+                begun = begins.pop()
             budget.settle()
             self._end()
         except BaseException as error:
             # The app has raised, or a handler of a signal, which may do so in a line of ours. Where
             # this loop is thrown away, it is left with GeneratorExit, and the stream goes on.
-            in_app = budget.begun
-            budget.settle()
-            if in_app or (tape.state == "open" and not isinstance(error, GeneratorExit)):
+            in_app = budget.settle() > 0.0
+            if tape.state == "open" and (in_app or not isinstance(error, GeneratorExit)):
                 self._ending.fail(error)
             raise
         finally:
@@ -169,8 +170,9 @@ class Pulling:
         gateway, tape, budget, body = self._gateway, self._tape, self._budget, self._tape.body
         request_of, written = flask_variables().request.get, gateway.written
         request_seen = spare_seen = spare_next = events_seen = _NOTHING
-        times, kept = tape.at.pack(), body.kept
-        room, begun, wanted = body.room, budget.begun, len(body) + count
+        ends, kept = tape.at.pack(), body.kept
+        small, room = body.small_among(count), body.room
+        begun, wanted = budget.begun, len(body) + count
         try:
             for chunk in islice(gateway.chunks, count):
                 now = clock()
@@ -195,13 +197,14 @@ class Pulling:
                     tape.spare = 1  # for the next chunk
                 if type(chunk) is not bytes and not isinstance(chunk, bytes):
                     raise self._refused(chunk)
-                times.append(now)
-                room -= len(chunk)
-                if room >= 0:
+                ends.append(now)
+                if len(chunk) <= small or (room := room - len(chunk)) >= 0:
                     kept.append(chunk)
                 else:
-                    body.lose(len(chunk))
-                    if unkept is not None:
+                    body.room = room
+                    body.squeeze(chunk)
+                    room, small = body.room, body.small
+                    if room < 0 and unkept is not None:
                         unkept.append(chunk)
                 if now > budget.deadline:
                     begun = self._look_at_clock(begun)
@@ -258,8 +261,7 @@ class Pulling:
         budget = self._budget
         if budget.overdrawn:
             self._ending.give_up("pull")
-        budget.begin()
-        budget.begun = 0.0
+        budget.look()
 
     def _end(self) -> None:
         __tracebackhide__ = True
@@ -270,6 +272,7 @@ class Pulling:
     def _refused(self, chunk: object) -> TypeError:
         """Make the error for something that is no bytes; a server would end the response here."""
         __tracebackhide__ = True
+        self._budget.settle()
         self._tape.spare -= 1  # there is no next chunk
         error = not_bytes(self._tape, chunk)
         self._ending.fail(error)

@@ -146,8 +146,9 @@ class StreamedResponse(CleanupClaims, RecordClaims, Decoders, NamesOfOthers, San
         :raises StreamClosed: after ``disconnect()`` or a timeout.
         """
         __tracebackhide__ = True
+        next_chunk = self._producer.next_chunk  # a callable of the instance: as a method it is slow
         try:
-            return self._producer.next_chunk()
+            return next_chunk()
         except (RuntimeError, ValueError):
             self._refuse_second_reader()
             raise

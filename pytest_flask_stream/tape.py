@@ -234,13 +234,13 @@ class Tape:
         if follow is not None:
             follow._take_new_head()
 
-    def note_chunk(self, chunk: bytes, now: float, waited: float, flags: tuple[bool, bool]) -> None:
+    def note_chunk(self, chunk: bytes, begun: float, now: float, flags: tuple[bool, bool]) -> None:
         """Write down a chunk that was pulled by itself, with all its facts.
 
         Another thread may be reading: what counts the chunks is written last.
 
-        :param now: The clock when it was handed over.
-        :param waited: How long the pull took.
+        :param begun: The clock when the pull began.
+        :param now: The clock when the chunk was handed over.
         :param flags: Whether this request's context, and one of this app, is active.
         """
         index = len(self.body)
@@ -248,7 +248,7 @@ class Tape:
         self.contexts.note(index, flags)
         self.note_events(index, self.template_events)
         self.forget_events()
-        self.waited.append(waited)
+        self.waited.append(begun)
         self.at.append(now)
         with self._counting:
             allowed, produced = self.allowed, self.produced

@@ -22,6 +22,7 @@ from flask import Flask, Response
 
 from pytest_flask_stream import StreamClient, StreamClosed, StreamTimeout
 from pytest_flask_stream import plugin as plugin_module
+from pytest_flask_stream.columns import BLOCK
 from pytest_flask_stream.deadline import Interrupted, watchdog
 
 WAIT = 10.0  # seconds that a gate is waited for: a limit, never a pause
@@ -453,6 +454,7 @@ class Clock:
 def stopped(monkeypatch):
     clock = Clock()
     monkeypatch.setattr("pytest_flask_stream.exchange.clock", clock)
+    monkeypatch.setattr("pytest_flask_stream.first_pull.clock", clock)
     monkeypatch.setattr("pytest_flask_stream.pulling.clock", clock)
     monkeypatch.setattr("pytest_flask_stream.deadline.clock", clock)
     return clock
@@ -491,6 +493,59 @@ def test_closing_adds_up(get, stopped):
     assert (caught.value.activity, caught.value.waited) == ("closing", 8.0)
 
 
+def test_the_last_single_pull_and_closing_add_up(get, stopped):
+    def view():
+        def generate():
+            try:
+                yield "x"
+                stopped.now += 3.0
+            finally:
+                stopped.now += 2.0
+
+        return generate()
+
+    stream = get(view, timeout=4.0)
+    assert next(stream) == b"x"
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    # Where the iterable ends, its `finally` is a part of the pull.
+    assert (caught.value.activity, caught.value.waited) == ("pull", 5.0)
+
+
+@pytest.mark.parametrize("read", [next, lambda stream: stream.read()])
+def test_closing_after_the_last_pull_adds_up(get, stopped, read):
+    def slowly_closed():
+        stopped.now += 2.0
+
+    def view():
+        def generate():
+            stopped.now += 3.0
+            yield from ()
+
+        response = Response(generate())
+        response.call_on_close(slowly_closed)
+        return response
+
+    with pytest.raises(StreamTimeout) as caught:
+        read(get(view, timeout=4.0))
+    assert (caught.value.activity, caught.value.waited) == ("closing", 5.0)
+
+
+@pytest.mark.parametrize("read", [next, lambda stream: stream.read()])
+def test_what_is_no_chunk_and_late_is_late(get, stopped, read):
+    def view():
+        def generate():
+            stopped.now += 3.0
+            yield 1
+
+        return generate()
+
+    with pytest.raises(StreamTimeout) as caught:
+        read(get(view, timeout=2.0))
+    assert (caught.value.activity, caught.value.waited) == ("pull", 3.0)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
 def test_never_early(get, stopped):
     stream = get(slow(stopped, 2.0), timeout=8.0)
     assert stream.take(2) == [b"x", b"x"]
@@ -506,6 +561,76 @@ def test_the_time_of_the_test_does_not_count(get, stopped):
     assert next(stream) == b"x"
     stopped.now += 100
     assert stream.state == "open"
+
+
+def test_single_pulls_add_up_without_what_the_test_does_between_them(get, stopped):
+    stream = get(slow(stopped, 2.0), timeout=12.0)  # 2 s
+    assert next(stream) == b"x"  # 4 s
+    stopped.now += 100
+    assert stream.take(2) == [b"x", b"x"]  # 8 s
+    stopped.now += 100
+    assert next(stream) == b"x"  # 10 s
+    stopped.now += 100
+    assert next(stream) == b"x"  # 12 s
+    stopped.now += 100
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert caught.value.waited == 14.0
+
+
+def test_a_great_many_single_pulls_add_up(get, stopped):
+    second = 2.0**-8  # many of them add up without rounding
+    stream = get(slow(stopped, second), timeout=3 * BLOCK * second)
+
+    def read():
+        for _chunk in stream:
+            stopped.now += 1000 * second
+
+    with pytest.raises(StreamTimeout) as caught:
+        read()
+    assert caught.value.waited == (3 * BLOCK + 1) * second
+    assert stream.delivered == 3 * BLOCK  # with the one that came late; the view took a second too
+
+
+def test_a_pull_is_due_when_the_time_that_is_left_is_used_up(get, stopped):
+    dues = []
+
+    def view():
+        def generate():
+            for _ in range(3):
+                dues.append((stopped.now, stream._producer.budget.due()))
+                stopped.now += 2.0
+                yield "x"
+
+        return generate()
+
+    stream = get(view, timeout=8.0)
+    for _chunk in stream:
+        stopped.now += 100
+    assert dues == [(1000.0, 1008.0), (1102.0, 1108.0), (1204.0, 1208.0)]
+    assert stream._producer.budget.due() is None
+
+
+def test_the_time_of_a_first_pull_begun_by_start_counts_where_the_test_waits_for_it(get, stopped):
+    pulled = threading.Event()
+
+    def view():
+        def generate():
+            stopped.now += 5.0
+            pulled.set()
+            while True:
+                yield "x"
+                stopped.now += 2.0
+
+        return generate()
+
+    stream = get(view, timeout=5.0)
+    stream.start()
+    assert pulled.wait(WAIT)
+    assert (stream.take(3), stream.record.chunks[0].waited) == ([b"x"] * 3, 5.0)  # 4 s
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert caught.value.waited == 6.0
 
 
 def test_a_redirect_shares_the_time(open_client, stopped):
@@ -525,6 +650,30 @@ def test_a_redirect_shares_the_time(open_client, stopped):
         open_client(app, timeout=7.0).get("/", follow_redirects=True)
     assert caught.value.waited == 8.0
     assert open_client(app, timeout=8.0).get("/", follow_redirects=True).read() == b"there"
+
+
+def test_the_pulls_of_a_redirect_share_the_time(open_client, stopped):
+    app = Flask("redirect")
+
+    def slow_body():
+        stopped.now += 3.0
+        yield "a"
+        stopped.now += 3.0
+        yield "b"
+
+    @app.get("/")
+    def index():
+        return Response(slow_body(), 302, headers={"Location": "/there"})
+
+    @app.get("/there")
+    def there():
+        return slow_body()
+
+    stream = open_client(app, timeout=11.0).get("/", follow_redirects=True)  # 6 s
+    assert next(stream) == b"a"  # 9 s
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert caught.value.waited == 12.0
 
 
 @pytest.mark.parametrize("off", [0, 0.0, None, float("inf"), 10**400])

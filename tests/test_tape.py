@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import tracemalloc
+from itertools import accumulate
 
 import pytest
 from flask import Flask, g
 
-from pytest_flask_stream import ChunksNotKept
+from pytest_flask_stream import ChunksNotKept, StreamClient
 from pytest_flask_stream.body import Body
 from pytest_flask_stream.columns import BLOCK, Changes, Times, Waits
 from pytest_flask_stream.deadline import watchdog
@@ -44,7 +46,7 @@ def test_waits_of_chunks_pulled_alone_and_in_one_go():
 
     def pulled_alone(*pulls):
         for now, wait in pulls:
-            waits.append(wait)
+            waits.append(now - wait)
             at.append(now)
 
     def pulled_in_one_go(begun, *times):
@@ -62,6 +64,25 @@ def test_waits_of_chunks_pulled_alone_and_in_one_go():
     assert [waits[index] for index in range(5)] == [0.5, 5.5, 2.0, 0.125, 0.25]
     assert [waits[index] for index in range(5, 305)] == [1.0] + [0.0] * 299
     assert [waits[index] for index in range(305, len(waits))] == [4.0, 0.25, 1.0]
+
+
+@pytest.mark.parametrize("chunks", [3, BLOCK, 2 * BLOCK + 5])
+def test_the_time_of_the_pulls_for_one_chunk_is_added_up_from_any_of_them_on(chunks):
+    at = Times()
+    waits = Waits(at)
+    assert (waits.alone, waits.total(0)) == (0, 0.0)
+    for number in range(chunks):
+        waits.append(float(number))
+        at.append(number + 0.5)
+    waits.begin(len(at), 1.0)
+    at.append(1000.0)  # in one go: none of these
+    waits.append(9.0)
+    at.append(11.0)
+    waits.begin(len(at), 1.0)  # nothing has come of it
+    waits.append(20.0)  # and this one goes on
+    assert waits.alone == chunks + 2
+    totals = [waits.total(first) for first in (0, 1, chunks - 1, chunks, chunks + 1, chunks + 2)]
+    assert totals == [chunks / 2 + 2, (chunks - 1) / 2 + 2, 2.5, 2.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("make", [Times, lambda: Waits(Times())])
@@ -134,14 +155,54 @@ def test_a_body_keeps_every_size_and_its_first_bytes():
         body.whole("the whole")
 
 
+@pytest.mark.parametrize("keep_bytes", [0, 1, 15, 16, 23, 64, 65, 100])
+@pytest.mark.parametrize("seed", range(30))
+def test_small_chunks_are_kept_as_others_are(monkeypatch, keep_bytes, seed):
+    monkeypatch.setattr("pytest_flask_stream.body._MANY", 8)  # of 64 bytes: eight of up to 4 bytes
+    chance = random.Random(seed)
+    often = chance.choices([0, 1, 9], k=8)
+    chunks = list(map(bytes, chance.choices(range(9), [*often, 1], k=40)))
+    fitting = [size for size in accumulate(map(len, chunks)) if size <= keep_bytes]
+    body = Body(keep_bytes)
+    for number, chunk in enumerate(chunks, 1):
+        body.add(chunk)
+        assert body.kept == chunks[: min(number, len(fitting))]
+        assert body.size == sum(map(len, chunks[:number]))
+        assert body.complete == (body.room >= 0) == (number <= len(fitting))
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 5, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 5, 9 * BLOCK])
+@pytest.mark.parametrize("small", [0, 1, BLOCK, 3 * BLOCK])
+@pytest.mark.parametrize(
+    "read",
+    [
+        list,
+        lambda stream: [*stream.take(BLOCK + 7), *stream],
+        lambda stream: [next(stream), *stream.take(1 << 20)],
+    ],
+)
+def test_a_stream_is_kept_up_to_the_last_that_fits(monkeypatch, read, small, keep_bytes):
+    monkeypatch.setattr("pytest_flask_stream.body._MANY", BLOCK)
+    sent = [b"s"] * small + [b"large", b"s", b""] * BLOCK
+    app = Flask("small")
+    app.add_url_rule("/", "view", lambda: iter(sent))
+    with StreamClient(app, keep_bytes=keep_bytes) as client:
+        stream = client.get("/")
+        assert read(stream) == sent
+    fitting = [size for size in accumulate(map(len, sent)) if size <= keep_bytes]
+    body = stream._body
+    assert body.kept == sent[: len(fitting)]
+    assert [body.size_of(index) for index in range(len(body))] == list(map(len, sent))
+
+
 def test_a_chunk_is_written_down_with_all_its_facts():
     tape = Tape("GET", "/", "", keep_bytes=3)
     tape.allowed, tape.produced = 1, 2
-    tape.note_chunk(b"ab", 1.0, 0.5, (True, True))
+    tape.note_chunk(b"ab", 0.5, 1.0, (True, True))
     tape.allowed = 2
-    tape.note_chunk(b"cd", 3.0, 0.25, (False, True))
+    tape.note_chunk(b"cd", 2.75, 3.0, (False, True))
     tape.allowed, tape.produced, tape.template_events = 3, 7, 2
-    tape.note_chunk(b"e", 4.0, 0.75, (False, False))
+    tape.note_chunk(b"e", 3.25, 4.0, (False, False))
     assert (tape.delivered, tape.produced, tape.allowed, tape.template_events) == (3, 7, 3, 0)
     assert [tape.lead[index] + index for index in range(3)] == [2, 2, 7]
     assert [tape.contexts[index] for index in range(3)] == [
@@ -159,7 +220,7 @@ def test_a_chunk_is_written_down_with_all_its_facts():
 def test_chunks_that_nobody_has_asked_for_are_allowed():
     tape = Tape("GET", "/", "", keep_bytes=9)
     for number in range(1, 6):
-        tape.note_chunk(b"a", 1.0, 0.5, (False, False))
+        tape.note_chunk(b"a", 0.5, 1.0, (False, False))
         assert (tape.delivered, tape.allowed, tape.produced) == (number, number, 0)
     tape.allowed, tape.produced = 6, 3
     assert (tape.delivered, tape.allowed, tape.produced, tape.spare) == (5, 6, 3, 3)

@@ -181,10 +181,10 @@ class Served:
     def note(self, chunk: bytes) -> None:
         """Write one chunk down; what is written before the first is asked for has not waited."""
         now = clock()
-        waited = now - (self._asked_at or now)
+        begun = self._asked_at or now
         context, variables = self._context, flask_variables()
         flags = self.probe.flags(context.get(variables.request), context.get(variables.app))
-        self.tape.note_chunk(chunk, now, waited, flags)
+        self.tape.note_chunk(chunk, begun, now, flags)
 
     def close(self, iterable: Iterable[bytes]) -> None:
         """Close what the app gave, in its Context."""
