@@ -21,7 +21,8 @@ from werkzeug.datastructures import Authorization, Headers
 from werkzeug.test import Cookie, EnvironBuilder, TestResponse
 from werkzeug.wrappers import Request
 
-from .deadline import Budget, watchdog
+from .budget import Budget
+from .deadline import watchdog
 from .errors import StreamClosed
 from .exchange import Exchange
 from .lazy import Hop, LazyRun, Opening

@@ -9,7 +9,7 @@ ignored by default), and the handler raises in there, in the very line that is s
 Why not otherwise: ``setitimer`` would disarm other plugins' timers and costs a system call for
 each chunk; pulling in a worker thread costs a hand-over for each chunk, breaks whatever is bound
 to its thread (SQLite connections, scoped sessions) and leaves the generator stuck. Here a chunk
-costs nothing but two stores. Where no signal can reach the app (another thread, Windows, inside a
+costs nothing but a look at the clock. Where no signal can reach the app (another thread, Windows, inside a
 long call into C) the lateness is found when the pull returns.
 
 A signal that lands in a line of this package is let pass once, and comes again a moment later:
@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import _thread
 import gc
-import math
 import os
 import signal
 import sys
@@ -42,8 +41,9 @@ from types import FrameType
 from typing import Any
 
 from .app_stack import is_in_finalizer, is_measuring, is_ours, iter_app, stuck_place
-from .columns import Waits
-from .frames import Place, is_user_frame, iter_outward, stack_of_thread
+from .budget import Budget
+from .debugging import debugging
+from .frames import is_user_frame, iter_outward, stack_of_thread
 
 _SIGNAL: int | None = getattr(signal, "SIGURG", None)
 _CAN_SIGNAL = _SIGNAL is not None and hasattr(signal, "pthread_kill")
@@ -52,8 +52,6 @@ _SLOWEST_POLL = 0.5
 _FASTEST_POLL = 0.001
 _IDLE_POLLS = 4
 _FINALIZER_GRACE = 2.0
-_NO_THREAD = 0
-_DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle", "debugpy", "ipdb", "pudb"})
 
 
 class Interrupted(BaseException):
@@ -62,166 +60,6 @@ class Interrupted(BaseException):
     def __init__(self, budget: Budget) -> None:
         super().__init__("the timeout of a stream is used up")
         self.budget = budget
-
-
-class Budget:
-    """The time that the app may still keep the test waiting on one stream.
-
-    Most of it is counted where it is spent, with :meth:`spending` or from :meth:`begin` to
-    :meth:`settle`. Of pulls for single chunks only the clocks are written down (:meth:`count`): a
-    pull goes on while there is one more of those at which one began. How long they took is added
-    up when somebody asks, and before ``deadline`` nobody needs to: until then they cannot have
-    used up what there is. Whoever asks may be another thread, so what belongs together changes in
-    one store.
-    """
-
-    __slots__ = (
-        "_account",
-        "_begun",
-        "_pulls",
-        "deadline",
-        "fired_at",
-        "frame",
-        "interrupted",
-        "limit",
-        "spared",
-        "stuck",
-        "thread",
-        "timeout",
-    )
-
-    def __init__(self, timeout: float | None) -> None:
-        self.deadline: float = 0.0
-        self.set_timeout(timeout)
-        self._account: tuple[float, Waits | None, int] = (0.0, None, 0)
-        self._begun: float = 0.0
-        self._pulls: tuple[list[float], list[float], int] = ([], [], 0)
-        self.fired_at: float = 0.0
-        self.spared: float = 0.0
-        self.interrupted: float = 0.0
-        self.stuck: Place | None = None
-        self.thread: int | None = None
-        self.frame: FrameType | None = None
-
-    def spending(self, *, interruptible: bool = True) -> _Spending:
-        """Count the time of a ``with`` block; ours is not to be interrupted, the app's is."""
-        return _Spending(self, threading.get_ident() if interruptible else _NO_THREAD)
-
-    def begin(self) -> float:
-        """Count from now on, for many pulls: past ``deadline`` it is to be looked at again."""
-        self._begun = begun = self.look()
-        return begun
-
-    def look(self) -> float:
-        """Set the ``deadline``, where nothing is being pulled, and give the clock."""
-        now = clock()
-        self.used = used = self.used
-        self.deadline = now + self.limit - used
-        return now
-
-    def settle(self) -> float:
-        """Stop counting; give the clock when that began which went on, 0.0 if nothing did."""
-        begun, self._begun = self._begun, 0.0
-        if not begun:
-            begun = self.begun
-            if begun:
-                self._pulls[0].pop()
-        if begun:
-            settled, waits, counted = self._account
-            self._account = (settled + clock() - begun, waits, counted)
-        return begun
-
-    def set_timeout(self, timeout: float | None) -> None:
-        """Set the seconds that there are in all; ``None``: as many as it takes."""
-        self.timeout: float | None = timeout
-        self.limit: float = timeout or math.inf
-        self.deadline = 0.0
-
-    def count(self, waits: Waits, begins: list[float], ends: list[float]) -> None:
-        """Count the pulls that ``waits`` knows of by the clocks appended to these from now on."""
-        if self._account[1] is not waits:
-            self._account = (self.used, waits, waits.alone)
-        self._pulls = (begins, ends, len(begins) - len(ends))
-
-    @property
-    def begun(self) -> float:
-        """The clock when the app was last asked for something, 0.0 while it is not busy."""
-        if self._begun:
-            return self._begun
-        begins, ends, more = self._pulls
-        going_on = begins[len(ends) + more :]
-        return going_on[0] if going_on else 0.0
-
-    @begun.setter
-    def begun(self, begun: float) -> None:
-        if self._begun or not self.begun:
-            self._begun = begun
-        else:
-            self._pulls[0][-1] = begun
-        self.deadline = 0.0
-
-    @property
-    def used(self) -> float:
-        """Seconds that were used so far, without the pull that goes on."""
-        settled, waits, counted = self._account
-        if waits is None or waits.alone == counted:
-            return settled
-        return settled + waits.total(counted)
-
-    @used.setter
-    def used(self, used: float) -> None:
-        waits = self._account[1]
-        self._account = (used, waits, 0 if waits is None else waits.alone)
-
-    @property
-    def overdrawn(self) -> bool:
-        """Whether more was used than there was; what a debugger has used is forgiven."""
-        if clock() <= self.deadline or self.used <= self.limit:
-            return False
-        if watchdog.debugging:
-            self.used = 0.0
-            return False
-        return True
-
-    @property
-    def left(self) -> float | None:
-        """Seconds still to be used, at least 0; ``None`` without a timeout."""
-        return max(0.0, self.timeout - self.used) if self.timeout else None
-
-    def grant_again(self) -> None:
-        """Give the app its whole time once more: to clean up after it was interrupted."""
-        watchdog.stop_tracing()
-        self.used = 0.0
-        self.fired_at = 0.0
-
-    def due(self) -> float | None:
-        """The clock at which the app is late, or ``None`` while it is not busy or has no limit."""
-        begun, timeout = self.begun, self.timeout
-        if not begun or not timeout:
-            return None
-        due = self.deadline  # the earliest, which is good enough until then
-        if clock() > due:
-            due = begun + timeout - self.used
-        # An app that swallowed the interruption is interrupted again, after as long a grace.
-        return max(due, self.fired_at and self.fired_at + timeout)
-
-
-class _Spending:
-    """Counts the time of a ``with`` block. No generator: its frames are this package's."""
-
-    __slots__ = ("_budget", "_thread")
-
-    def __init__(self, budget: Budget, thread: int) -> None:
-        self._budget = budget
-        self._thread = thread
-
-    def __enter__(self) -> None:
-        self._budget.thread = self._thread
-        self._budget._begun = clock()
-
-    def __exit__(self, *_: object) -> None:
-        self._budget.settle()
-        self._budget.thread = None
 
 
 class Watchdog:
@@ -249,7 +87,7 @@ class Watchdog:
         self._wake = threading.Event()
         self._running = False
         self._poll = _SLOWEST_POLL
-        self._suspended_at = 0.0
+        debugging.suspended_at = 0.0
 
     def watch(self, budget: Budget) -> None:
         """Interrupt the app when this budget is used up; also after its timeout was changed."""
@@ -282,22 +120,17 @@ class Watchdog:
 
     def suspend(self) -> None:
         """Let every clock stand still: a debugger was entered."""
-        self._suspended_at = self._suspended_at or clock()
+        debugging.suspended_at = debugging.suspended_at or clock()
 
     def resume(self) -> None:
         """Let the clocks go on."""
-        suspended_at, now = self._suspended_at, clock()
+        suspended_at, now = debugging.suspended_at, clock()
         if not suspended_at:
             return
         for budget in list(self._budgets):
             if budget.begun:
                 budget.begun += now - max(budget.begun, suspended_at)
-        self._suspended_at = 0.0
-
-    @property
-    def debugging(self) -> bool:
-        """Whether somebody is looking at the app in a debugger."""
-        return bool(self._suspended_at) or _debugger_is_active()
+        debugging.suspended_at = 0.0
 
     # The thread
 
@@ -323,7 +156,7 @@ class Watchdog:
     def _look(self, budgets: list[Budget]) -> float:
         wait = min((_poll_interval(budget.timeout) for budget in budgets), default=_SLOWEST_POLL)
         self._poll = wait
-        if self._suspended_at:
+        if debugging.suspended_at:
             return wait
         for budget in budgets:
             due = budget.due()
@@ -390,7 +223,7 @@ class Watchdog:
         if not late:
             return  # the pull came back just before the signal
         budget = min(late, key=_begun)  # the outermost, where streams are nested
-        if self.debugging:
+        if debugging.active:
             budget.begun = clock()  # pragma: no cover - a debugger is the tracer then
         elif is_measuring(frame):
             budget.fired_at = 0.0
@@ -463,15 +296,6 @@ def _poll_interval(timeout: float | None) -> float:
 
 def _in_main_thread() -> bool:
     return threading.get_ident() == threading.main_thread().ident
-
-
-def _debugger_is_active() -> bool:
-    trace = sys.gettrace()
-    module = getattr(trace, "__module__", None) or type(trace).__module__
-    if trace is not None and module.partition(".")[0] in _DEBUGGERS:
-        return True  # pragma: no cover - a debugger is the tracer then
-    monitoring = getattr(sys, "monitoring", None)  # Python 3.12 and newer
-    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
 
 
 watchdog: Watchdog = Watchdog()

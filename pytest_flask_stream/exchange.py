@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from flask import Flask
 
 from .body import Body
+from .budget import Budget
 from .context import flask_variables, stream_context
-from .deadline import Budget, Interrupted, watchdog
+from .deadline import Interrupted, watchdog
 from .errors import StreamClosed, StreamError, StreamTimeout
 from .first_pull import FirstPull
 from .frames import Place, clear_frames
@@ -341,6 +342,7 @@ class Exchange:
         """The timeout is used up: close, with as much time once more, and raise."""
         __tracebackhide__ = True
         waited = self.budget.used
+        watchdog.stop_tracing()
         self.budget.grant_again()
         self._finish("timeout", None)
         timeout = self._timeout(activity, waited, stuck=stuck, note=note)

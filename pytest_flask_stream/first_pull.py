@@ -13,7 +13,7 @@ from contextvars import Context
 from itertools import islice
 from time import perf_counter as clock
 
-from .deadline import Budget
+from .budget import Budget
 from .frames import Place, nearest_user_place, stack_of_thread
 
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from flask import Flask
 from flask.testing import FlaskClient
 
+from .budget import Budget
 from .context import flask_variables
-from .deadline import Budget
 from .errors import EndlessStream
 from .producer import Producer
 from .settings import StreamSettings

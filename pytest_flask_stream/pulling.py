@@ -26,9 +26,9 @@ from itertools import islice
 from time import perf_counter as clock
 from typing import Any, NoReturn, Protocol
 
+from .budget import Budget
 from .columns import BLOCK
 from .context import flask_variables
-from .deadline import Budget
 from .gateway import Gateway
 from .probes import Probe
 from .refusals import not_bytes

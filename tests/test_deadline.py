@@ -456,6 +456,7 @@ def stopped(monkeypatch):
     monkeypatch.setattr("pytest_flask_stream.exchange.clock", clock)
     monkeypatch.setattr("pytest_flask_stream.first_pull.clock", clock)
     monkeypatch.setattr("pytest_flask_stream.pulling.clock", clock)
+    monkeypatch.setattr("pytest_flask_stream.budget.clock", clock)
     monkeypatch.setattr("pytest_flask_stream.deadline.clock", clock)
     return clock
 

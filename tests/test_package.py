@@ -26,7 +26,7 @@ README = HERE.parent / "README.md"
 # Facts stand in the middle: they know neither what makes them nor what judges them, and these two
 # do not know each other.
 FACTS = ("errors", "frames", "columns", "body", "tape", "transcript", "record")
-MAKERS = ("context", "app_stack", "deadline", "probes", "gateway", "pulling", "exchange")
+MAKERS = ("context", "app_stack", "budget", "deadline", "probes", "gateway", "pulling", "exchange")
 JUDGES = ("search", "explain", "assertions")
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 from flask.testing import FlaskClient
 
+from pytest_flask_stream.budget import Budget
 from pytest_flask_stream.client import OpenArguments, StreamClient
-from pytest_flask_stream.deadline import Budget
 from pytest_flask_stream.errors import StreamServerError
 from pytest_flask_stream.settings import StreamSettings
 from pytest_flask_stream.tape import Tape

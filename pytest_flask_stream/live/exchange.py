@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 from flask import Flask
 
 from pytest_flask_stream.body import Body
-from pytest_flask_stream.deadline import Budget, watchdog
+from pytest_flask_stream.budget import Budget
+from pytest_flask_stream.debugging import debugging
 from pytest_flask_stream.errors import (
     StreamClosed,
     StreamError,
@@ -268,7 +269,7 @@ class LiveExchange:
             return None
         waited = budget.used + clock() - self._begun
         if waited >= budget.timeout:
-            if not watchdog.debugging:
+            if not debugging.active:
                 self._give_up(activity, waited, note)
             budget.used, self._begun = 0.0, clock()
             return budget.timeout
