@@ -8,8 +8,10 @@ from contextvars import Context
 import flask
 
 from .assertions import Claims
+from .context import missing_context_kind
 from .errors import StreamTimeout
 from .finding import Finding, called
+from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .tape import Tape, Teardown
 from .transcript import counted, shown_error
 
@@ -64,7 +66,7 @@ class CleanupClaims(Claims):
         self._quietly(self.close)
         if isinstance(tape.error, StreamTimeout):
             raise tape.error
-        if tape.state == "closed" and tape.error is not None:
+        if tape.closing_raised and tape.error is not None:
             self._fail(claim, _close_raised(tape, tape.error), cause=tape.error)
         for finding in _left_behind(tape, self._context_left):
             self._fail(claim, finding)
@@ -224,14 +226,22 @@ def _how_it_ended(tape: Tape) -> str:
 
 
 def _close_raised(tape: Tape, error: BaseException) -> Finding:
-    swallowed = "ignored GeneratorExit" in str(error)
     return Finding(
         "could not be closed",
         f"close() raised {type(error).__name__} after {counted(tape.delivered, 'chunk')}",
-        "the generator yields again after GeneratorExit: it catches BaseException around yield"
-        if swallowed
-        else shown_error(error, tape),
-        "let GeneratorExit out of the generator: catch Exception, not BaseException, around yield"
-        if swallowed
-        else "let cleaning up not fail, or catch its errors in there",
+        *_why_closing_failed(tape, error),
     )
+
+
+def _why_closing_failed(tape: Tape, error: BaseException) -> tuple[str, str]:
+    if "ignored GeneratorExit" in str(error):
+        return (
+            "the generator yields again after GeneratorExit: it catches BaseException around yield",
+            "let GeneratorExit out of the generator: catch Exception, not BaseException, around"
+            " yield",
+        )
+    missing = find_missing_context(error)
+    if missing is not None:
+        remedy = missing_context_remedy(missing_context_kind(missing), missing)
+        return missing_context_cause(missing, tape), remedy
+    return shown_error(error, tape), "let cleaning up not fail, or catch its errors in there"

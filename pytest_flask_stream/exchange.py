@@ -386,6 +386,7 @@ class Exchange:
         tape = self.tape
         tape.state = "failed" if closing_error is not None and state == "exhausted" else state
         tape.error = error if error is not None else closing_error
+        tape.closing_raised = error is None and closing_error is not None
         watchdog.unwatch(self.budget)
         _open_exchanges.discard(self)
         self.budget.frame = None

@@ -84,6 +84,7 @@ class Tape:
         "body",
         "body_type",
         "closable",
+        "closing_raised",
         "contexts",
         "early",
         "endpoint",
@@ -184,6 +185,8 @@ class Tape:
         self.teardowns: list[Teardown] = []
         self.closable: bool = False
         """Whether what the view handed over has a ``close()``."""
+        self.closing_raised: bool = False
+        """Whether the error is of closing what the app had given, and no other came before it."""
         self.view_closed: bool = False
         """Whether that was called."""
         self.generator_unfinished: Callable[[], bool] | None = None

@@ -6,7 +6,7 @@ import re
 import sqlite3
 
 import pytest
-from flask import Flask, Response, g, request, stream_with_context
+from flask import Flask, Response, current_app, g, request, stream_with_context
 from werkzeug.wsgi import ClosingIterator
 
 from pytest_flask_stream import Source, StreamClient
@@ -479,3 +479,61 @@ def test_a_generator_left_suspended_is_told_of_where_a_layer_hides_the_error(app
     assert "left its generator unfinished" in text.splitlines()[0]
     assert part(text, "seen").startswith("the generator of view view (")
     stuck.pop().close()
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_an_error_of_closing_is_told_of_at_the_end_of_the_body_too(app, client, chunks):
+    @app.get("/")
+    def view():
+        response = Response(iter("ab"))
+
+        @response.call_on_close
+        def release():
+            raise OSError("cannot release")
+
+        return response
+
+    stream = client.get("/")
+    with contextlib.suppress(OSError):
+        for _ in range(chunks):
+            next(stream, None)
+    text = failure_of(stream.assert_cleaned_up)
+    assert text.splitlines()[0] == "assert_cleaned_up(): GET / could not be closed"
+    assert part(text, "cause").startswith("OSError: cannot release  ")
+
+
+def test_an_error_of_closing_is_no_error_of_sending(app, client):
+    @app.get("/")
+    def view():
+        response = Response(iter("ab"))
+
+        @response.call_on_close
+        def release():
+            raise OSError("cannot release")
+
+        return response
+
+    text = failure_of(client.get("/").assert_complete)
+    assert part(text, "cause").startswith("the app raised it when the body was closed: OSError")
+
+
+def test_cleaning_up_that_misses_its_context_says_so(app, client):
+    @app.get("/")
+    def view():
+        def generate():
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                current_app.logger.info("sent")
+
+        return generate()
+
+    stream = client.get("/")
+    next(stream)
+    text = failure_of(stream.assert_cleaned_up)
+    assert "could not be closed" in text.splitlines()[0]
+    assert part(text, "cause").startswith(
+        "generate touched current_app when the application context was gone: "
+    )
+    assert part(text, "remedy").startswith("wrap the generator: stream_with_context(generate())")

@@ -402,6 +402,7 @@ class LiveExchange:
     def _finish(self, state: State, error: BaseException | None) -> None:
         __tracebackhide__ = True
         self.tape.state, self.tape.error = state, error
+        self.tape.closing_raised = error is not None and error is self._served.closing_error
         wire = self._wire
         if not self._served.called:
             self._connections.server.expect_no_more(self._served)
