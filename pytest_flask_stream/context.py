@@ -12,12 +12,21 @@ both; their names are private and stay so.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextvars import Context, ContextVar, copy_context
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
-from flask import Flask, current_app, request, session
+from flask import (
+    Flask,
+    after_this_request,
+    copy_current_request_context,
+    current_app,
+    request,
+    session,
+    stream_with_context,
+    url_for,
+)
 
 
 class FlaskVariables(NamedTuple):
@@ -31,7 +40,7 @@ class FlaskVariables(NamedTuple):
 def flask_variables() -> FlaskVariables:
     """Find the variables in which the installed Flask keeps its contexts."""
     throw_away = Flask(__name__, static_folder=None)
-    # Neither context is popped: that would run everybody's teardown receivers.
+    # No context is popped here or below: that would run everybody's teardown receivers.
     app_variables = _set_by(throw_away.app_context().push)
     request_variables = _set_by(throw_away.test_request_context().push)
     (app_variable,) = app_variables
@@ -87,14 +96,31 @@ _NO_REQUEST = "There is no request in this context."  # Flask 3.2, where an app 
 @cache
 def _missing_context_texts() -> tuple[MissingContext, ...]:
     return tuple(
-        MissingContext(kind, Context().run(_text_raised_by, proxy))
-        for kind, proxy in (("request", request), ("request", session), ("app", current_app))
+        MissingContext(kind, Context().run(_text_raised_by, needs))
+        for kind, needs in (
+            ("request", partial(_resolve, request)),
+            ("request", partial(_resolve, session)),
+            ("app", partial(_resolve, current_app)),
+            ("request", partial(stream_with_context, iter(()))),
+            ("request", partial(after_this_request, _text_raised_by)),
+            ("request", partial(copy_current_request_context, _text_raised_by)),
+            ("request", _build_url_outside_a_request),
+        )
     )
 
 
-def _text_raised_by(proxy: Any) -> str:
+def _resolve(proxy: Any) -> object:
+    return proxy._get_current_object()  # documented by Flask and Werkzeug
+
+
+def _text_raised_by(needs_context: Callable[[], object]) -> str:
     try:
-        proxy._get_current_object()  # documented by Flask and Werkzeug
+        needs_context()
     except RuntimeError as error:
         return str(error)
     return ""
+
+
+def _build_url_outside_a_request() -> None:
+    Flask(__name__, static_folder=None).app_context().push()
+    url_for("view")

@@ -76,7 +76,9 @@ def ended_by_error(tape: Tape) -> Finding:
         cause = missing_context_cause(found, tape)
         remedy = missing_context_remedy(missing_context_kind(found), found)
     else:
-        when = "when the body was closed" if tape.closing_raised else "while the body was being sent"
+        when = "when the body was closed"
+        if not tape.closing_raised:
+            when = "while the body was being sent"
         cause = f"the app raised it {when}: {_the_error(tape)}"
         remedy = "mend the app, or claim the error with assert_raises()"
         text, marked, own = str(error).partition("\n  remedy:  ")

@@ -12,7 +12,9 @@ from .frames import raising_user_place
 from .tape import Tape
 from .transcript import counted
 
-_PROXIES = {"request": r"\b(request|session)\b", "app": r"\b(current_app|g)\b"}
+_PROXIES = {"request": "request|session", "app": "current_app|g"}
+# Neither an attribute of something else (`db.session`), nor a keyword, nor a string of that name.
+_PROXY = r"(?:(?<=\bflask\.)|(?<![\w.\"']))({})\b(?!\s*=(?!=)|[\"'])"
 _NAMES = {"request": "request", "app": "application"}
 
 
@@ -32,7 +34,7 @@ def missing_context_cause(error: BaseException, tape: Tape) -> str:
     place = raising_user_place(error.__traceback__)
     if place is None:
         return f"the {name} context was gone when the body was made"
-    touched = re.search(_PROXIES[kind], place.source)
+    touched = re.search(_PROXY.format(_PROXIES[kind]), place.source)
     if touched:
         what = f"touched {touched[1]} when the {name} context was gone"
     else:

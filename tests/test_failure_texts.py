@@ -12,17 +12,21 @@ import re
 import sys
 from functools import partial
 
+import flask
 import pytest
 from flask import (
     Flask,
     Response,
     abort,
+    after_this_request,
+    copy_current_request_context,
     current_app,
     g,
     redirect,
     request,
     session,
     stream_template_string,
+    stream_with_context,
     url_for,
 )
 
@@ -533,12 +537,105 @@ def test_a_forgotten_context_names_the_generator_and_the_proxy(
     ]
 
 
+class Database:
+    session = ()
+
+
+db = Database()
+
+
+def reads_next_to_a_database():
+    def generate():
+        yield "Hello "
+        yield str((db.session, request.path))
+
+    return generate()
+
+
+def reads_by_a_keyword():
+    def generate():
+        yield "Hello "
+        yield str(dict(session="s", name=request.path))
+
+    return generate()
+
+
+def reads_by_the_module():
+    def generate():
+        yield "Hello "
+        yield str((db.session, flask.session["name"]))
+
+    return generate()
+
+
+@pytest.mark.parametrize(
+    ("view", "touched"),
+    [
+        (reads_next_to_a_database, "request"),
+        (reads_by_a_keyword, "request"),
+        (reads_by_the_module, "session"),
+    ],
+)
+def test_what_has_the_name_of_a_proxy_is_not_taken_for_it(stream_of, view, touched):
+    text = text_of(stream_of(view).assert_complete)
+    assert f"  cause:   generate touched {touched} when the request context was gone: " in text
+
+
 def test_a_context_that_a_function_of_flasks_needs(stream_of):
     text = text_of(stream_of(reads_neither).assert_chunk_count, 2).splitlines()
     assert text[2] == (
         "  cause:   greet needed the application context when it was gone: here:N "
         f' yield url_for("view"); {WOULD_HIDE}'
     )
+
+
+def keeps_too_late():
+    def generate():
+        yield "Hello "
+        yield from stream_with_context(iter("ada"))
+
+    return generate()
+
+
+def registers_too_late():
+    def generate():
+        yield "Hello "
+        after_this_request(count_bytes)
+
+    return generate()
+
+
+def copies_too_late():
+    def generate():
+        yield "Hello "
+        copy_current_request_context(nothing)()
+
+    return generate()
+
+
+def links_without_a_request():
+    app = current_app._get_current_object()
+
+    def generate():
+        yield "Hello "
+        with app.app_context():
+            yield url_for("view")
+
+    return generate()
+
+
+@pytest.mark.parametrize(
+    "view", [keeps_too_late, registers_too_late, copies_too_late, links_without_a_request]
+)
+def test_a_function_of_flasks_that_says_in_its_own_words_which_context_it_needs(stream_of, view):
+    stream = stream_of(view)
+    error = stream.assert_context_error("request", after=1)
+    assert error is stream.error
+    text = text_of(stream.assert_complete).splitlines()
+    assert text[2].startswith(
+        "  cause:   generate needed the request context when it was gone: here:N  "
+    )
+    assert text[3] == f"  remedy:  {WRAP}"
 
 
 def test_a_context_error_that_does_not_come(stream_of):
