@@ -10,7 +10,7 @@ import flask
 from .assertions import Claims
 from .context import missing_context_kind
 from .errors import StreamTimeout
-from .finding import Finding, called
+from .finding import Finding, called, named_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .tape import Tape, Teardown
 from .transcript import counted, shown_error
@@ -96,13 +96,12 @@ def _no_teardown(tape: Tape) -> Finding:
 
 
 def _torn_down_early(tape: Tape, teardown: Teardown) -> Finding:
-    view = "the view" if tape.view is None else f"view {tape.view.function} ({tape.view})"
     return Finding(
         "was torn down before its last chunk",
         f"the teardown functions of the {teardown.kind} context ran after"
         f" {teardown.delivered} of {counted(tape.delivered, 'chunk')}",
-        f"what {view} handed over does not keep the context: Flask pops it when the view has"
-        " returned, and whatever its teardown functions close is closed for the generator",
+        f"what {named_view(tape)} handed over does not keep the context: Flask pops it when the"
+        " view has returned, and whatever its teardown functions close is closed for the generator",
         WRAP,
     )
 
@@ -165,11 +164,10 @@ def _left_behind(tape: Tape, context_left: Callable[[], str | None]) -> Iterator
 
 
 def _close_lost(tape: Tape) -> Finding:
-    view = "the view" if tape.view is None else f"view {tape.view.function} ({tape.view})"
     return Finding(
         "was not closed",
-        f"close() did not reach what {view} handed over; {counted(tape.produced, 'item')}"
-        f" produced, {counted(tape.delivered, 'chunk')} delivered",
+        f"close() did not reach what {named_view(tape)} handed over;"
+        f" {counted(tape.produced, 'item')} produced, {counted(tape.delivered, 'chunk')} delivered",
         "an after_request function or a WSGI layer handed on another iterable, without passing"
         " close() on (PEP 3333); the finally blocks run by luck, when the collector comes by",
         "wrap with werkzeug.wsgi.ClosingIterator(new, old.close), or set response.response and let"
@@ -178,10 +176,9 @@ def _close_lost(tape: Tape) -> Finding:
 
 
 def _generator_left(tape: Tape) -> Finding:
-    view = "the view" if tape.view is None else f"view {tape.view.function} ({tape.view})"
     return Finding(
         "left its generator unfinished",
-        f"the generator of {view} is suspended after {counted(tape.produced, 'item')}",
+        f"the generator of {named_view(tape)} is suspended after {counted(tape.produced, 'item')}",
         "it went on after GeneratorExit, or was never closed",
         "let GeneratorExit out of the generator: catch Exception, not BaseException, around yield",
     )

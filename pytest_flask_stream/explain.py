@@ -55,7 +55,7 @@ _STATUS_REMEDIES = {
 def _status_page(tape: Tape, received: str) -> Finding:
     status = tape.status or ""
     cause = "no view matched the request, and Flask answered with a page"
-    if tape.view is not None:
+    if tape.view_function is not None:
         cause = f"{named_view(tape)} answered with a page, which is complete"
     return Finding(
         "was not streamed",

@@ -76,6 +76,7 @@ def declared_length(tape: Tape) -> str:
 
 def named_view(tape: Tape) -> str:
     """Name the view and its place."""
-    if tape.view is None:
-        return "the view"
-    return f"view {tape.view.function} ({tape.view})"
+    view = tape.view
+    if view is not None:
+        return f"view {view.function} ({view})"
+    return "the view" if tape.view_function is None else f"view {tape.endpoint!r}"

@@ -8,15 +8,16 @@ told apart by the module that their code says it is in, so that nothing has to b
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _SERVERS = {"waitress"}
 _RUNNERS = {"pytest", "_pytest", "pluggy"}
@@ -53,6 +54,39 @@ def place_of_code(code: CodeType) -> Place:
             return Place(code.co_name, code.co_filename, line)
         line += 1
     return Place(code.co_name, code.co_filename, first)
+
+
+def place_of_view(view: Callable[..., object], method: str) -> Place | None:
+    """Where a view is defined, below what wraps it; ``None`` where that is not in the user's code.
+
+    Of a class based view it is what answers requests of such a ``method``.
+    """
+    for of_class, function in _candidates(view, method):
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if code is not None and _package(function.__module__) not in _MACHINERY:
+            place = place_of_code(code)
+            return place._replace(function=of_class + place.function)
+    return None
+
+
+def _candidates(view: Callable[..., object], method: str) -> Iterator[tuple[str, Any]]:
+    view_class = getattr(view, "view_class", None)  # documented by Flask
+    if view_class is not None:
+        for name in (method.lower(), "get", "dispatch_request"):  # GET answers a HEAD too
+            if hasattr(view_class, name):
+                yield f"{view_class.__name__}.", getattr(view_class, name)
+        return
+    function: Any = inspect.unwrap(view)
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
+    if hasattr(function, "__code__"):
+        yield "", function
+    else:
+        yield f"{type(function).__name__}.", type(function).__call__
+
+
+def _package(module: object) -> str:
+    return str(module).partition(".")[0]
 
 
 def iter_outward(frame: FrameType | None) -> Iterator[FrameType]:
@@ -100,7 +134,7 @@ def is_user_frame(frame: FrameType) -> bool:
 
 def package_of(frame: FrameType) -> str:
     """Name the package that the code of a frame says it is in."""
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return _package(frame.f_globals.get("__name__", ""))
 
 
 def _place(frame: FrameType, line: int) -> Place:

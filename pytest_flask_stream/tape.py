@@ -10,7 +10,6 @@ The tape is the private, mutable side; users read it through
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol, TypeVar
@@ -19,7 +18,7 @@ from werkzeug.datastructures import Headers
 
 from .body import Body
 from .columns import Changes, Times, Waits
-from .frames import Place, place_of_code
+from .frames import Place, place_of_view
 
 State = Literal["open", "exhausted", "failed", "closed", "timeout"]
 T = TypeVar("T")
@@ -196,10 +195,9 @@ class Tape:
     @property
     def view(self) -> Place | None:
         """Where the view is defined; looked for where a text names it, for that takes a while."""
-        if self.view_function is None:
-            return None
-        code = getattr(inspect.unwrap(self.view_function), "__code__", None)
-        return place_of_code(code) if code is not None else None
+        return (
+            None if self.view_function is None else place_of_view(self.view_function, self.method)
+        )
 
     @property
     def delivered(self) -> int:

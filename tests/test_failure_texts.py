@@ -29,6 +29,7 @@ from flask import (
     stream_with_context,
     url_for,
 )
+from flask.views import MethodView, View
 
 LIST_TEMPLATE = "<ul>{% for i in items %}<li>{{ loop.index }} - {{ i }}</li>{% endfor %}</ul>"
 
@@ -552,10 +553,14 @@ def reads_next_to_a_database():
     return generate()
 
 
+def named(*, session, name):
+    return f"{name} {session}"
+
+
 def reads_by_a_keyword():
     def generate():
         yield "Hello "
-        yield str(dict(session="s", name=request.path))
+        yield named(session="s", name=request.path)
 
     return generate()
 
@@ -1062,6 +1067,42 @@ def test_a_chunk_that_is_no_bytes_points_at_the_view(stream_of):
             f"  error: TypeError: {text}  {view}",
         ],
     )
+
+
+class Listing(View):
+    init_every_request = False
+    decorators = (lambda view: lambda: view(),)
+
+    def dispatch_request(self):
+        return listed()
+
+
+class Users(MethodView):
+    def get(self):
+        return listed()
+
+
+class Page:
+    def __call__(self):
+        return listed()
+
+
+@pytest.mark.parametrize(
+    ("view", "named"),
+    [
+        (Listing.as_view("view"), "Listing.dispatch_request (here:N  def dispatch_request(self):)"),
+        (Users.as_view("view"), "Users.get (here:N  def get(self):)"),
+        (Page(), "Page.__call__ (here:N  def __call__(self):)"),
+        (partial(listed), "listed (here:N  def listed():)"),
+        (Flask("other").send_static_file, "'view'"),
+    ],
+    ids=["View", "MethodView", "callable", "partial", "Flask's own"],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_view_is_named_by_the_users_code(stream_of, view, named, method):
+    stream = stream_of(view, method=method)
+    cause = text_of(stream.assert_template_buffering, 1).splitlines()[2]
+    assert cause == f"  cause:   view {named} sends no template, or one that was rendered at once"
 
 
 def test_a_lambda_view_is_where_it_stands(stream_of):
