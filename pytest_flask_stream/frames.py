@@ -26,6 +26,8 @@ _MACHINERY = _FLASK | _SERVERS | _RUNNERS
 _NAMELESS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"})
 _MOST_DECORATOR_LINES = 30
 _PACKAGE = __name__.partition(".")[0]
+_IN_THE_APP = {f"{_PACKAGE}.probes", f"{_PACKAGE}.source"}
+_MIDDLEWARE = "werkzeug.middleware."
 
 
 class Place(NamedTuple):
@@ -100,8 +102,30 @@ def nearest_user_place(frame: FrameType | None) -> Place | None:
     """Find the innermost line of the user in a stack, seen from ``frame`` outward."""
     for outer in iter_outward(frame):
         if is_user_frame(outer):
-            return _place(outer, outer.f_lineno or outer.f_code.co_firstlineno)
+            return _current_place(outer)
     return None
+
+
+def iter_outward_in_app(frame: FrameType | None) -> Iterator[FrameType]:
+    """Walk from a frame to its callers, up to where this package has called the app.
+
+    What is beyond is the test's.
+    """
+    for outer in iter_outward(frame):
+        if package_of(outer) == _PACKAGE and outer.f_globals["__name__"] not in _IN_THE_APP:
+            return
+        yield outer
+
+
+def reading_place(frame: FrameType | None) -> Place | None:
+    """Find the line of the app that reads a body: the user's, else a middleware's of Werkzeug."""
+    found = None
+    for outer in iter_outward_in_app(frame):
+        if is_user_frame(outer):
+            return _current_place(outer)
+        if found is None and outer.f_globals.get("__name__", "").startswith(_MIDDLEWARE):
+            found = _current_place(outer)
+    return found
 
 
 def raising_user_place(traceback: TracebackType | None) -> Place | None:
@@ -123,6 +147,15 @@ def raising_user_place(traceback: TracebackType | None) -> Place | None:
     return own or found
 
 
+def place_of_error(error: BaseException) -> Place | None:
+    """Find the innermost line of the app that raised an error."""
+    cause = error.__cause__
+    if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
+        # PEP 479: the line of the generator is in the traceback of what it let out.
+        return raising_user_place(cause.__traceback__) or raising_user_place(error.__traceback__)
+    return raising_user_place(error.__traceback__)
+
+
 def is_user_frame(frame: FrameType) -> bool:
     """Tell whether the code of a frame is the user's."""
     package = package_of(frame)
@@ -135,6 +168,10 @@ def is_user_frame(frame: FrameType) -> bool:
 def package_of(frame: FrameType) -> str:
     """Name the package that the code of a frame says it is in."""
     return _package(frame.f_globals.get("__name__", ""))
+
+
+def _current_place(frame: FrameType) -> Place:
+    return _place(frame, frame.f_lineno or frame.f_code.co_firstlineno)
 
 
 def _place(frame: FrameType, line: int) -> Place:

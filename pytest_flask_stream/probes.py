@@ -34,13 +34,11 @@ from .context import flask_variables
 from .frames import (
     Place,
     is_user_frame,
-    iter_outward,
-    nearest_user_place,
-    package_of,
+    iter_outward_in_app,
+    reading_place,
 )
 from .tape import BLANK, EarlyRead, Tape, Teardown
 
-_PACKAGE = __name__.partition(".")[0]
 ENVIRON_KEY = "pytest_flask_stream.probe"
 current_probe: ContextVar[Probe] = ContextVar("pytest_flask_stream.current_probe")
 
@@ -85,7 +83,7 @@ class Probe:
 
     def owns_current_g(self) -> bool:
         """Tell whether the app context that is active is this request's."""
-        return _unwrapped(flask.g) is self._g()
+        return flask.has_app_context() and _unwrapped(flask.g) is self._g()
 
     def owns(self, request: object) -> bool:
         """Tell whether a request is this one."""
@@ -259,7 +257,7 @@ def _note_early(probe: Probe, frame: FrameType | None) -> None:
     tape = probe.tape
     # In the pull of chunk n as many as n + 1 items are allowed.
     pulling = tape.asked > 0
-    place = nearest_user_place(frame)
+    place = reading_place(frame)
     reader = _reader(probe.app, frame, place, pulling=pulling)
     tape.early = EarlyRead(reader, place, tape.delivered, pulling)
 
@@ -273,13 +271,11 @@ def _reader(app: Flask, frame: FrameType | None, place: Place | None, *, pulling
         for function in functions
     }
     inside_flask = met_user = False
-    for outer in iter_outward(frame):
+    for outer in iter_outward_in_app(frame):
         function = after_request.get(outer.f_code)
         if function is not None:
             return f"after_request function {getattr(function, '__name__', place.function)}"
         met_user = met_user or is_user_frame(outer)
-        if met_user and package_of(outer) == _PACKAGE:
-            break  # from here on it is the test's client
         # Once Flask has returned, what is inside it is asked for its items by the response.
         is_response = pulling and _is_of_response(outer)
         if outer.f_code is Flask.wsgi_app.__code__ or (met_user and is_response):

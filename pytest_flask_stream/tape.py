@@ -195,9 +195,8 @@ class Tape:
     @property
     def view(self) -> Place | None:
         """Where the view is defined; looked for where a text names it, for that takes a while."""
-        return (
-            None if self.view_function is None else place_of_view(self.view_function, self.method)
-        )
+        view = self.view_function
+        return None if view is None else place_of_view(view, self.method)
 
     @property
     def delivered(self) -> int:

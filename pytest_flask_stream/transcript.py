@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .errors import StreamTimeout
-from .frames import raising_user_place
+from .frames import place_of_error
 from .tape import Tape, Teardown
 
 _HEAD_BYTES = 24
@@ -67,7 +67,7 @@ def shown_context(*, request: bool, app: bool) -> str:
 
 def shown_error(error: BaseException, tape: Tape, *, times: bool = True) -> str:
     """Name an error and the user's line that raised it; the view where no line of the app did."""
-    place: object = raising_user_place(error.__traceback__) or tape.view
+    place: object = place_of_error(error) or tape.view
     first_line = str(error).partition("\n")[0]
     if isinstance(error, StreamTimeout):
         place = error.stuck  # where the app was, not where the test waited

@@ -1071,7 +1071,7 @@ def test_a_chunk_that_is_no_bytes_points_at_the_view(stream_of):
 
 class Listing(View):
     init_every_request = False
-    decorators = (lambda view: lambda: view(),)
+    decorators = (partial,)  # no wrapper that says what it wraps
 
     def dispatch_request(self):
         return listed()
@@ -1103,6 +1103,25 @@ def test_a_view_is_named_by_the_users_code(stream_of, view, named, method):
     stream = stream_of(view, method=method)
     cause = text_of(stream.assert_template_buffering, 1).splitlines()[2]
     assert cause == f"  cause:   view {named} sends no template, or one that was rendered at once"
+
+
+def runs_dry():
+    def rest():
+        rows = iter("ab")
+        while True:
+            yield next(rows)
+
+    def generate():
+        yield from rest()
+
+    return generate()
+
+
+def test_a_generator_that_lets_stop_iteration_out_is_named_by_its_line(stream_of):
+    text = text_of(stream_of(runs_dry).assert_complete).splitlines()
+    error = "RuntimeError: generator raised StopIteration  here:N  yield next(rows)"
+    assert text[2] == f"  cause:   the app raised it while the body was being sent: {error}"
+    assert text[-1] == f"    error: {error}"
 
 
 def test_a_lambda_view_is_where_it_stands(stream_of):

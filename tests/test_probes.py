@@ -23,6 +23,7 @@ from flask import (
     stream_with_context,
 )
 from jinja2 import DictLoader, Template
+from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import ClosingIterator
 
@@ -1032,6 +1033,14 @@ def test_a_layer_below_flasks_and_werkzeugs_middlewares_is_a_layer(app, stream_o
     assert early(stream_of(plain))[0] == "WSGI layer joins"
 
 
+def test_a_middleware_of_werkzeugs_is_named_and_no_line_of_the_test(app, stream_of):
+    app.wsgi_app = ProfilerMiddleware(app.wsgi_app, stream=None)
+    reader, line = early(stream_of(plain))[:2]
+    assert reader.startswith("WSGI layer ")
+    assert reader.endswith("runapp")
+    assert "app_iter" in line
+
+
 def test_a_layer_is_one_also_where_the_client_is_used_inside_an_app(app):
     wsgi_app = app.wsgi_app
 
@@ -1049,3 +1058,19 @@ def test_a_layer_is_one_also_where_the_client_is_used_inside_an_app(app):
 
     with StreamClient(around) as client:
         assert client.get("/").read_text() == "WSGI layer joins"
+
+
+def test_a_context_that_flask_cannot_pop_fails_with_flasks_own_error(app, stream_of):
+    def view():
+        def generate():
+            with app.app_context():
+                yield "a"
+            yield "b"
+
+        body = generate()
+        contextvars.Context().run(next, body)  # another worker has begun it
+        return body
+
+    stream = stream_of(view)
+    stream.assert_raises((LookupError, AssertionError, RuntimeError), after=0)
+    assert "Working outside of" not in str(stream.error.__context__)
