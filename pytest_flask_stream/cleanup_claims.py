@@ -11,7 +11,7 @@ from .assertions import Claims
 from .context import missing_context_kind
 from .errors import StreamTimeout
 from .finding import Finding, called, named_view
-from .missing import find_missing_context, missing_context_cause, missing_context_remedy
+from .missing import COMPLETE, find_missing_context, missing_context_cause, missing_context_remedy
 from .tape import Tape, Teardown
 from .transcript import counted, shown_error
 
@@ -79,7 +79,7 @@ def _teardown_finding(tape: Tape) -> Finding | None:
     requests = [teardown for teardown in tape.teardowns if teardown.kind == "request"]
     apps = [teardown for teardown in tape.teardowns if teardown.kind == "app"]
     if not requests:
-        return _no_teardown(tape)
+        return _teardown_failed(tape) if apps else _no_teardown(tape)
     if len(requests) > 1 or len(apps) > 1:
         return _torn_down_twice(tape, max(requests, apps, key=len))
     early = [teardown for teardown in tape.teardowns if teardown.delivered < tape.delivered]
@@ -95,14 +95,29 @@ def _no_teardown(tape: Tape) -> Finding:
     )
 
 
+def _teardown_failed(tape: Tape) -> Finding:
+    cause = "a teardown_request function raised, and those behind it never ran"
+    if tape.error is not None:
+        cause += f": {shown_error(tape.error, tape)}"
+    return Finding(
+        "was not torn down to the end",
+        "the teardown functions of the request did not all run;"
+        f" {counted(tape.delivered, 'chunk')}, {tape.state}",
+        cause,
+        "let teardown functions not fail, or catch their errors in there",
+    )
+
+
 def _torn_down_early(tape: Tape, teardown: Teardown) -> Finding:
+    cause = (
+        f"what {named_view(tape)} handed over does not keep the context: Flask pops it when the"
+        " view has returned, and whatever its teardown functions close is closed for the generator"
+    )
     return Finding(
         "was torn down before its last chunk",
         f"the teardown functions of the {teardown.kind} context ran after"
         f" {teardown.delivered} of {counted(tape.delivered, 'chunk')}",
-        f"what {named_view(tape)} handed over does not keep the context: Flask pops it when the"
-        " view has returned, and whatever its teardown functions close is closed for the generator",
-        WRAP,
+        *((cause, WRAP) if tape.streamed else COMPLETE),
     )
 
 
@@ -112,7 +127,9 @@ def _torn_down_twice(tape: Tape, runs: list[Teardown]) -> Finding:
         f"the teardown functions ran {len(runs)} times: {moments} of"
         f" {counted(tape.delivered, 'chunk')}"
     )
-    kept = all(request for _, (request, _) in tape.contexts.spans(tape.delivered))
+    # A layer may have added chunks of its own, which have no context.
+    flags = [request for _, (request, _app) in tape.contexts.spans(tape.delivered)]
+    kept = any(flags) or not flags
     around = [teardown.delivered for teardown in runs] == [0, tape.delivered]
     if kept and around and Context().run(_flask_tears_down_twice):
         return Finding(
@@ -203,7 +220,7 @@ def _source_left(tape: Tape, name: str, pulled: int) -> Finding:
     if tape.passthrough:
         cause += "; with direct_passthrough the functions of call_on_close() never run"
         remedy = "leave direct_passthrough away, or hand over an iterable whose close() closes it"
-    elif not tape.produced and tape.exhausted_at is None:
+    elif not tape.produced and tape.exhausted_at is None and tape.state != "failed":
         cause += ": a generator that never starts runs no finally block"
     return Finding(
         f"left {name!r} open",

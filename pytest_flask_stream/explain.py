@@ -10,6 +10,7 @@ from .body import Body
 from .context import missing_context_kind
 from .early import early_cause, early_remedy
 from .finding import Finding, amount, declared_length, named_view
+from .frames import place_of_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .search import OrderedSearch
 from .tape import Tape
@@ -39,7 +40,7 @@ def not_streamed(tape: Tape) -> Finding:
 
 def _complete_body(tape: Tape) -> tuple[str, str]:
     return (
-        f"{named_view(tape)} handed over a complete body, not an iterator",
+        f"{_answering(tape)} handed over a complete body, not an iterator",
         "return the generator itself, as in Response(generate()): list(…), ''.join(…), jsonify,"
         " render_template, and .data or get_data() make the whole body first",
     )
@@ -56,13 +57,21 @@ def _status_page(tape: Tape, received: str) -> Finding:
     status = tape.status or ""
     cause = "no view matched the request, and Flask answered with a page"
     if tape.view_function is not None:
-        cause = f"{named_view(tape)} answered with a page, which is complete"
+        cause = f"{_answering(tape)} answered with a page, which is complete"
+    remedy = _STATUS_REMEDIES[status[0]]
+    if status.startswith("304"):
+        cause = "the client is told to take what it has: this answer has no body"
+        remedy = "ask without If-None-Match and If-Modified-Since"
     return Finding(
-        "was not streamed",
-        f"status {status}, a complete body; {received}",
-        cause,
-        _STATUS_REMEDIES[status[0]],
+        "was not streamed", f"status {status}, a complete body; {received}", cause, remedy
     )
+
+
+def _answering(tape: Tape) -> str:
+    """Name the view, and what may have answered in its place."""
+    hooks = [place for hook in tape.before_request if (place := place_of_view(hook, tape.method))]
+    named = " or ".join(f"{place.function} ({place})" for place in hooks)
+    return named_view(tape) + (f", or before_request function {named}," if hooks else "")
 
 
 # Ended otherwise than claimed

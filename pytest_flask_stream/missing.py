@@ -18,6 +18,13 @@ _PROXY = r"(?:(?<=\bflask\.)|(?<![\w.\"']))({})\b(?!\s*=(?!=)|[\"'])"
 _NAMES = {"request": "request", "app": "application"}
 
 
+COMPLETE = (
+    "what answered was made before it was sent, and needs no context any more",
+    "claim this of a body that is streamed; assert_streamed() says why this one is not",
+)
+"""Cause and remedy where something is claimed of a complete body that is meant for streams."""
+
+
 def find_missing_context(error: BaseException | None) -> RuntimeError | None:
     """Find Flask's missing-context error: the one given, or one that it was raised from."""
     while error is not None:
@@ -77,14 +84,33 @@ def no_request_context(tape: Tape, indexes: list[int]) -> Finding:
         f" {_stock_client(tape)}"
     )
     remedy = missing_context_remedy("request")
-    if tape.produced_early:
+    if not tape.streamed:
+        cause, remedy = COMPLETE
+    elif tape.produced_early:
         cause, remedy = early_cause(tape.early), early_remedy(tape)
+    elif not _items_in(tape, first):
+        cause, remedy = _made_outside(tape, first)
     return Finding(
         "ran without its request context",
         f"{len(indexes)} of {counted(tape.delivered, 'chunk')}, the first of them chunk {first},"
         f" where {other}",
         cause,
         remedy,
+    )
+
+
+def _items_in(tape: Tape, index: int) -> int:
+    """Count what the view's iterable gave for a chunk."""
+    before = tape.lead[index - 1] + index - 1 if index else 0
+    return tape.lead[index] + index - before
+
+
+def _made_outside(tape: Tape, index: int) -> tuple[str, str]:
+    return (
+        f"chunk {index} is none of what {named_view(tape)} yields: an after_request function or a"
+        " WSGI layer adds it, where no context is kept",
+        "yield it in the generator that is wrapped, or claim the chunks that have a context:"
+        " stream.record.chunks",
     )
 
 

@@ -125,6 +125,11 @@ class Probe:
             response.response = watched(body, self)
         else:
             tape.produced = len(body) if isinstance(body, (list, tuple)) else 1
+            tape.before_request = [
+                function
+                for name in (None, *flask.request.blueprints)
+                for function in self.app.before_request_funcs.get(name, ())
+            ]
         return response
 
 

@@ -79,6 +79,7 @@ class Tape:
         "ambient",
         "asked",
         "at",
+        "before_request",
         "began",
         "body",
         "body_type",
@@ -134,6 +135,8 @@ class Tape:
         self.ambient: bool = False
         """Whether the test has a Flask context pushed that the stream is kept from seeing."""
         self.view_function: Callable[..., object] | None = None
+        self.before_request: list[Callable[..., object]] = []
+        """What might have answered a complete body in place of the view."""
         self.streamed: bool | None = None
         self.body_type: str = ""
         """What the view handed over, by the name of its type."""

@@ -522,8 +522,7 @@ def test_cleaning_up_that_misses_its_context_says_so(app, client):
     def view():
         def generate():
             try:
-                yield "a"
-                yield "b"
+                yield from itertools.repeat("a")
             finally:
                 current_app.logger.info("sent")
 
@@ -537,3 +536,84 @@ def test_cleaning_up_that_misses_its_context_says_so(app, client):
         "generate touched current_app when the application context was gone: "
     )
     assert part(text, "remedy").startswith("wrap the generator: stream_with_context(generate())")
+
+
+def test_a_teardown_function_that_raises_is_told_of(app, client):
+    sent = []
+
+    @app.teardown_request
+    def release(_error):
+        if sent:
+            sent.clear()  # once: a context of pytest-flask's may be torn down, too
+            raise OSError("cannot release")
+
+    @app.get("/")
+    def view():
+        def generate():
+            yield "a"
+            sent.append(True)
+
+        return stream_with_context(generate())
+
+    stream = client.get("/")
+    stream.assert_raises(OSError, after=1)
+    if tears_down_twice():
+        return  # the first of the two has run to its end
+    text = failure_of(stream.assert_teardown_after_stream)
+    assert text.splitlines()[0].endswith("was not torn down to the end")
+    assert part(text, "cause").startswith(
+        "a teardown_request function raised, and those behind it never ran: OSError: cannot release"
+    )
+
+
+def test_of_a_complete_body_nothing_is_to_be_kept(app, client):
+    app.add_url_rule("/", "view", lambda: "made at once")
+    stream = client.get("/")
+    for claim in (stream.assert_teardown_after_stream, stream.assert_request_context):
+        text = failure_of(claim)
+        assert part(text, "cause") == (
+            "what answered was made before it was sent, and needs no context any more"
+        )
+        assert part(text, "remedy").startswith("claim this of a body that is streamed")
+
+
+def test_a_chunk_that_an_after_request_function_adds_has_no_context_of_the_views(app, client):
+    @app.after_request
+    def begin_with_a_mark(response):
+        body = response.response
+        response.response = ClosingIterator(itertools.chain([b"\xef\xbb\xbf"], body), body.close)
+        return response
+
+    @app.get("/")
+    def users():
+        return stream_with_context(request.path for _ in range(2))
+
+    stream = client.get("/")
+    stream.drain()
+    stream.assert_cleaned_up()
+    if not tears_down_twice():  # the context is there as soon as the view has begun the generator
+        stream.assert_request_context()
+        stream.assert_teardown_after_stream()
+        return
+    text = failure_of(stream.assert_request_context)
+    assert part(text, "seen").startswith("1 of 3 chunks, the first of them chunk 0,")
+    assert part(text, "cause").startswith("chunk 0 is none of what view users (")
+    assert "an after_request function or a WSGI layer adds it" in part(text, "cause")
+    text = failure_of(stream.assert_teardown_after_stream)
+    assert part(text, "cause").startswith("this is Flask 3.1.")
+
+
+def test_a_generator_that_failed_before_its_first_item_was_started(app, client):
+    @app.get("/")
+    def view():
+        def generate():
+            rows = Source(Rows(), "rows")
+            raise LookupError(rows)
+            yield
+
+        return generate()
+
+    stream = client.get("/")
+    stream.assert_raises(LookupError)
+    text = failure_of(stream.assert_cleaned_up)
+    assert part(text, "cause") == "nobody closes it when an error ends the body"

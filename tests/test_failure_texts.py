@@ -15,6 +15,7 @@ from functools import partial
 import flask
 import pytest
 from flask import (
+    Blueprint,
     Flask,
     Response,
     abort,
@@ -425,6 +426,54 @@ def test_an_error_page(stream_of, caplog, view, path, status, cause, remedy):
         ).splitlines()
     )
     assert "Iterator" not in text
+
+
+def log_in():
+    return "log in first", 401
+
+
+def close_for_now():
+    return "back soon"
+
+
+def go_on():
+    return None
+
+
+@pytest.mark.parametrize(
+    ("hook", "what"),
+    [(log_in, "answered with a page"), (close_for_now, "handed over a complete body")],
+)
+def test_what_may_have_answered_in_place_of_the_view_is_named(open_client, hook, what):
+    app = Flask("texts", static_folder=None)
+    group = Blueprint("group", "texts")
+    group.add_url_rule("/", "users", users)
+    app.before_request(go_on)
+    group.before_request(hook)
+    app.register_blueprint(group)
+    cause = text_of(open_client(app).get("/").assert_streamed).splitlines()[2]
+    name = hook.__name__
+    assert cause.startswith(
+        f"  cause:   {VIEW}, or before_request function go_on (here:N  def go_on():) or {name}"
+        f" (here:N  def {name}():), {what}"
+    )
+
+
+def test_a_client_that_has_the_body_already(open_client):
+    app = Flask("texts", static_folder=None)
+
+    @app.get("/")
+    def tagged():
+        response = Response("ab")
+        response.set_etag("1")
+        return response.make_conditional(request)
+
+    stream = open_client(app).get("/", headers={"If-None-Match": '"1"'})
+    text = text_of(stream.assert_streamed).splitlines()
+    assert text[2:4] == [
+        "  cause:   the client is told to take what it has: this answer has no body",
+        "  remedy:  ask without If-None-Match and If-Modified-Since",
+    ]
 
 
 def test_a_layer_that_answers_itself(stream_of):
