@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from .record import StreamRecord
-from .refusals import never_started, no_iterable, started_twice
+from .refusals import check_head, never_started, no_iterable, started_twice
 from .tape import Tape
 
 if TYPE_CHECKING:  # there is no such module at run time
@@ -75,6 +75,7 @@ class Gateway:
             raise exc_info[1].with_traceback(exc_info[2])
         if exc_info is None and tape.status is not None:
             raise started_twice(self._record, tape.status, status)
+        check_head(self._record, status, headers)
         self.headers = list(headers)
         tape.note_head(status, headers)
         return self._write

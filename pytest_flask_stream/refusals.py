@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
 from .errors import StreamError, Transcript
 from .tape import Tape
 
@@ -56,3 +59,44 @@ def started_twice(record: Transcript, first: str, second: str) -> StreamError:
         " that has not begun",
         record,
     )
+
+
+def check_head(record: Transcript, status: str, headers: Iterable[tuple[str, str]]) -> None:
+    """Refuse a head that no server can send."""
+    __tracebackhide__ = True
+    try:
+        "".join(chain([status], chain.from_iterable(headers))).encode("latin-1")
+    except (TypeError, UnicodeEncodeError):
+        raise _not_latin1(record, [("the status", status), *_named(headers)]) from None
+    if not status[:3].isdigit():
+        raise StreamError(
+            f"the status is {status!r:.80}: no client understands it, and a server sends it as it"
+            " is (PEP 3333)\n  remedy:  begin it with three digits, as in '200 OK'",
+            record,
+        )
+
+
+def _named(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, object]]:
+    for name, value in headers:
+        yield "the name of a header", name
+        yield f"header {name}", value
+
+
+def _not_latin1(record: Transcript, parts: list[tuple[str, object]]) -> StreamError:
+    what, wrong = next((what, part) for what, part in parts if not _is_latin1(part))
+    if not isinstance(wrong, str):
+        why, remedy = f"of type {type(wrong).__name__}", "make it a str"
+    else:
+        why = "with characters that are not in Latin-1"
+        remedy = (
+            "encode it: a file name with send_file(download_name=…), or as"
+            " filename*=UTF-8''… with urllib.parse.quote()"
+        )
+    return StreamError(
+        f"{what} is {wrong!r:.80}, {why}: no server can send it (PEP 3333)\n  remedy:  {remedy}",
+        record,
+    )
+
+
+def _is_latin1(part: object) -> bool:
+    return isinstance(part, str) and all(ord(character) < 256 for character in part)

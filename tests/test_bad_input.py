@@ -297,6 +297,43 @@ def test_a_second_start_response_while_streaming_is_refused(open_client):
     assert (stream.status_code, stream.state, stream.chunks) == (200, "failed", [b"a"])
 
 
+@pytest.mark.parametrize(
+    ("status", "header", "what", "remedy"),
+    [
+        (
+            "200 OK",
+            ("Content-Disposition", 'attachment; filename="名.csv"'),
+            "header Content-Disposition is 'attachment; filename=\"名.csv\"', with characters",
+            "encode it: a file name with send_file(download_name=…), or as filename*=UTF-8''…",
+        ),
+        ("200 OK", ("名", "1"), "the name of a header is '名', with characters", "encode it"),
+        ("200 名", ("X-Count", "1"), "the status is '200 名', with characters", "encode it"),
+        ("200 OK", ("X-Count", 3), "header X-Count is 3, of type int", "make it a str"),
+        ("0 OK", ("X-Count", "3"), "the status is '0 OK': no client understands", "begin it with"),
+    ],
+)
+def test_a_head_that_no_server_can_send_is_refused(open_client, status, header, what, remedy):
+    def answers(environ, start_response):
+        start_response(status, [("Content-Type", "text/csv"), header])
+        return [b"a"]
+
+    with pytest.raises(StreamError) as caught:
+        open_client(layered(answers)).get("/")
+    text = str(caught.value)
+    assert text.startswith(what)
+    assert "(PEP 3333)" in text
+    assert f"\n  remedy:  {remedy}" in text
+
+
+def test_a_head_in_latin1_is_none_to_be_refused(open_client):
+    def answers(environ, start_response):
+        start_response("200 Très bien", [("X-Name", "résumé"), ("X-Empty", "")])
+        return [b"a"]
+
+    stream = open_client(layered(answers)).get("/")
+    assert (stream.read(), stream.headers["X-Name"]) == (b"a", "résumé")
+
+
 @pytest.mark.parametrize("answer", [None, 3])
 def test_an_app_that_returns_no_iterable_is_refused(open_client, answer):
     def broken(environ, start_response):

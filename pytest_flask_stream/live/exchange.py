@@ -235,7 +235,10 @@ class LiveExchange:
 
     def _refuse(self, bad: BadWire) -> NoReturn:
         __tracebackhide__ = True
-        remedy = "see what answers there: this package's own servers send no such thing"
+        remedy = (
+            "see which headers the app sets: Transfer-Encoding, Connection and the like are the"
+            " server's"
+        )
         reason = f"what came over the wire is no HTTP response: {bad}"
         error = StreamServerError(reason, self.record, remedy=remedy)
         self._finish("failed", error)

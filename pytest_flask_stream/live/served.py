@@ -31,7 +31,7 @@ from pytest_flask_stream.frames import (
 )
 from pytest_flask_stream.probes import ENVIRON_KEY, Probe, current_probe
 from pytest_flask_stream.record import StreamRecord
-from pytest_flask_stream.refusals import no_iterable, not_bytes, started_twice
+from pytest_flask_stream.refusals import check_head, no_iterable, not_bytes, started_twice
 from pytest_flask_stream.tape import Tape
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class Served:
             tape = self.tape
             if exc_info is None and tape.status is not None:
                 raise started_twice(self.record, tape.status, status)
+            check_head(self.record, status, headers)
             write = start_response(status, headers, exc_info)
             tape.note_head(status, headers)
             self.started = True
