@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from traceback import walk_tb
+from types import FrameType
 
 from .context import missing_context_kind
 from .early import early_cause, early_remedy
 from .finding import Finding, named_view
-from .frames import raising_user_place
+from .frames import iter_outward_in_app, raising_user_place
 from .tape import Tape
 from .transcript import counted
 
@@ -46,22 +47,32 @@ def missing_context_cause(error: BaseException, tape: Tape) -> str:
         what = f"touched {touched[1]} when the {name} context was gone"
     else:
         what = f"needed the {name} context when it was gone"
-    if _ran_in_pool(error):
-        what = f"{what.partition(' when ')[0]} in a pool's thread, which has no context of Flask's"
+    thread = _thread_of(error)
+    if thread is not None:
+        what = f"{what.partition(' when ')[0]} in {thread}, which has no context of Flask's"
         return f"{place.function} {what}: {place}"
     return f"{place.function} {what}: {place}; {_stock_client(tape)}"
 
 
-def _ran_in_pool(error: BaseException) -> bool:
-    """Whether it was raised in a thread of ``concurrent.futures``, and handed on by its future."""
-    frames = (frame for frame, _line in walk_tb(error.__traceback__))
-    return any(frame.f_globals.get("__name__") == "concurrent.futures.thread" for frame in frames)
+def _thread_of(error: BaseException) -> str | None:
+    """Name the thread it was raised in, where that is one of the app's own, which handed it on."""
+    frames = [frame for frame, _line in walk_tb(error.__traceback__)]
+    if any(_module(frame) == "concurrent.futures.thread" for frame in frames):
+        return "a pool's thread"
+    callers = (caller for frame in frames for caller in iter_outward_in_app(frame))
+    return "a thread" if any(_module(caller) == "threading" for caller in callers) else None
+
+
+def _module(frame: FrameType) -> object:
+    return frame.f_globals.get("__name__")
 
 
 def missing_context_remedy(kind: str | None, error: BaseException | None = None) -> str:
     """Say how the body gets its context."""
-    if error is not None and _ran_in_pool(error):
-        return "give the pool copy_current_request_context(function), made in the view, to call"
+    thread = None if error is None else _thread_of(error)
+    if thread is not None:
+        who = thread.removeprefix("a ").partition("'")[0]
+        return f"give the {who} copy_current_request_context(function), made in the view, to call"
     wrap = "wrap the generator: stream_with_context(generate())"
     if kind == "app":
         return f"{wrap}, or push one in it: with app.app_context()"

@@ -10,7 +10,9 @@ import contextlib
 import importlib.metadata
 import re
 import sys
+import threading
 from functools import partial
+from queue import SimpleQueue
 
 import flask
 import pytest
@@ -633,6 +635,32 @@ def reads_by_the_module():
 def test_what_has_the_name_of_a_proxy_is_not_taken_for_it(stream_of, view, touched):
     text = text_of(stream_of(view).assert_complete)
     assert f"  cause:   generate touched {touched} when the request context was gone: " in text
+
+
+def reads_in_a_thread():
+    def work(handed_on):
+        try:
+            handed_on.put(request.path)
+        except RuntimeError as error:
+            handed_on.put(error)
+
+    def generate():
+        handed_on = SimpleQueue()
+        threading.Thread(target=work, args=[handed_on]).start()
+        yield "Hello "
+        raise handed_on.get()
+
+    return stream_with_context(generate())
+
+
+def test_an_error_that_a_thread_has_handed_on_is_the_threads(stream_of):
+    text = text_of(stream_of(reads_in_a_thread).assert_complete).splitlines()
+    assert text[2:4] == [
+        "  cause:   work touched request in a thread, which has no context of Flask's: here:N "
+        " handed_on.put(request.path)",
+        "  remedy:  give the thread copy_current_request_context(function), made in the view, to"
+        " call",
+    ]
 
 
 def test_a_context_that_a_function_of_flasks_needs(stream_of):
