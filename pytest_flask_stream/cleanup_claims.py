@@ -220,7 +220,7 @@ def _source_left(tape: Tape, name: str, pulled: int) -> Finding:
     if tape.passthrough:
         cause += "; with direct_passthrough the functions of call_on_close() never run"
         remedy = "leave direct_passthrough away, or hand over an iterable whose close() closes it"
-    elif not tape.produced and tape.exhausted_at is None and tape.state != "failed":
+    elif _never_started(tape):
         cause += ": a generator that never starts runs no finally block"
     return Finding(
         f"left {name!r} open",
@@ -229,6 +229,11 @@ def _source_left(tape: Tape, name: str, pulled: int) -> Finding:
         cause,
         remedy,
     )
+
+
+def _never_started(tape: Tape) -> bool:
+    began = tape.produced or tape.exhausted_at is not None or tape.state == "failed"
+    return tape.body_type == "generator" and not began
 
 
 def _how_it_ended(tape: Tape) -> str:

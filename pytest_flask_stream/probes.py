@@ -113,7 +113,7 @@ class Probe:
         tape.view_function = self.app.view_functions.get(endpoint or "")
         # Template events of the view's own (a page joined to one string) are in no chunk.
         tape.forget_events()
-        tape.early = tape.exhausted_at = None
+        tape.early = tape.exhausted_at = tape.generator_unfinished = None
         body = response.response
         tape.body_type = type(body).__name__
         tape.passthrough = response.direct_passthrough

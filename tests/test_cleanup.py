@@ -617,3 +617,26 @@ def test_a_generator_that_failed_before_its_first_item_was_started(app, client):
     stream.assert_raises(LookupError)
     text = failure_of(stream.assert_cleaned_up)
     assert part(text, "cause") == "nobody closes it when an error ends the body"
+
+
+def test_a_body_that_gave_way_to_an_error_page_is_not_left_behind(app, client, caplog):
+    app.testing = False
+
+    @app.after_request
+    def sign(response):
+        raise LookupError("no key")
+
+    app.add_url_rule("/", "view", lambda: (letter for letter in "ab"))
+    stream = client.get("/")
+    assert stream.status_code == 500
+    assert caplog.records  # which hold on to the error, and it to the generator
+    stream.assert_cleaned_up()
+
+
+def test_an_iterator_that_is_no_generator_has_no_finally_block(app, client):
+    @app.get("/")
+    def view():
+        return map(str, Source(Rows(), "rows"))
+
+    text = failure_of(client.get("/").assert_cleaned_up)
+    assert part(text, "cause") == "nobody closes it when the client leaves"
