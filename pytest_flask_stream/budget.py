@@ -68,8 +68,8 @@ class Budget:
 
     def look(self) -> float:
         """Set the ``deadline``, where nothing is being pulled, and give the clock."""
-        now = clock()
         self.used = used = self.used
+        now = clock()  # last: to add up may take a while, and is no time of the app's
         self.deadline = now + self.limit - used
         return now
 

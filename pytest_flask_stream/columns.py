@@ -158,16 +158,20 @@ class Waits:
 
         One that goes on is left out.
         """
-        starts = self._starts.tolist()
-        total = 0.0
-        for start, stop, offset in zip(
-            starts, [*starts[1:], len(self)], self._offsets.tolist(), strict=False
-        ):
+        total, stop = 0.0, len(self)
+        # From the last on, and not many at a time: there may be a great many runs, and chunks.
+        for run in reversed(range(len(self._starts))):
+            start, offset = self._starts[run], self._offsets[run]
             if offset != _IN_ONE_GO:
                 skipped = max(first - offset, 0)
-                ends = self._at.between(start + skipped, stop)
-                begins = self._alone.between(offset + skipped, offset + stop - start)
-                total += sum(map(sub, ends, begins))
+                for index in range(start + skipped, stop, BLOCK):
+                    end = min(index + BLOCK, stop)
+                    ends = self._at.between(index, end)
+                    begins = self._alone.between(offset + index - start, offset + end - start)
+                    total += sum(map(sub, ends, begins))
+                if offset <= first:
+                    break
+            stop = start
         return total
 
     def __len__(self) -> int:

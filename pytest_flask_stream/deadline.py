@@ -159,9 +159,10 @@ class Watchdog:
         if debugging.suspended_at:
             return wait
         for budget in budgets:
+            now = clock()  # first: until the deadline that is what is given, and it may be early
             due = budget.due()
             if due is not None:
-                late = clock() - due
+                late = now - due
                 if late > 0:
                     self._fire(budget)
                 else:

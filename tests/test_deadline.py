@@ -16,13 +16,15 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 from flask import Flask, Response
 
 from pytest_flask_stream import StreamClient, StreamClosed, StreamTimeout
 from pytest_flask_stream import plugin as plugin_module
-from pytest_flask_stream.columns import BLOCK
+from pytest_flask_stream.budget import Budget
+from pytest_flask_stream.columns import BLOCK, Waits
 from pytest_flask_stream.deadline import Interrupted, watchdog
 
 WAIT = 10.0  # seconds that a gate is waited for: a limit, never a pause
@@ -610,6 +612,36 @@ def test_a_pull_is_due_when_the_time_that_is_left_is_used_up(get, stopped):
         stopped.now += 100
     assert dues == [(1000.0, 1008.0), (1102.0, 1108.0), (1204.0, 1208.0)]
     assert stream._producer.budget.due() is None
+
+
+def test_no_app_is_late_because_the_deadline_passes_while_it_is_looked_at(stopped, monkeypatch):
+    budget = Budget(8.0)
+    budget.look()  # used up at 1008 at the earliest
+    stopped.now += 5.0  # the test's own time
+    with budget.spending():
+        for seconds in (6.0, 7.0, 8.0):
+            ticking = count(1000.0 + seconds).__next__
+            monkeypatch.setattr("pytest_flask_stream.deadline.clock", ticking)
+            watchdog._look([budget])
+            assert budget.fired_at == 0.0  # it is late at 1013
+
+
+def test_the_time_that_it_takes_to_add_up_does_not_count(get, stopped, monkeypatch):
+    add_up = Waits.total
+
+    def slowly_add_up(self, first):
+        stopped.now += 100
+        return add_up(self, first)
+
+    monkeypatch.setattr(Waits, "total", slowly_add_up)
+    stream = get(slow(stopped, 2.0), timeout=14.0)  # 2 s
+    for _ in range(2):
+        assert next(stream) == b"x"
+        assert stream.take(2) == [b"x", b"x"]
+    assert stopped.now > 1100
+    with pytest.raises(StreamTimeout) as caught:
+        next(stream)
+    assert caught.value.waited == 16.0
 
 
 def test_the_time_of_a_first_pull_begun_by_start_counts_where_the_test_waits_for_it(get, stopped):

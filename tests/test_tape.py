@@ -85,6 +85,35 @@ def test_the_time_of_the_pulls_for_one_chunk_is_added_up_from_any_of_them_on(chu
     assert totals == [chunks / 2 + 2, (chunks - 1) / 2 + 2, 2.5, 2.0, 0.0, 0.0]
 
 
+def test_only_the_runs_that_are_asked_for_are_added_up(monkeypatch):
+    at = Times()
+    waits = Waits(at)
+    for number in range(100):  # as by next() and take() in turn
+        waits.append(float(number))
+        at.append(number + 0.5)
+        waits.begin(len(at), 1.0)
+        at.append(1000.0)
+    looks, between = [], Times.between
+    monkeypatch.setattr(Times, "between", lambda *args: looks.append(args) or between(*args))
+    assert waits.total(98) == 1.0
+    assert len(looks) == 4  # where it began and where it ended, of each of the two
+
+
+def test_a_great_many_pulls_are_added_up_without_a_copy_of_them():
+    at = Times()
+    waits = Waits(at)
+    for number in range(64 * BLOCK):
+        waits.append(float(number))
+        at.append(number + 0.5)
+    tracemalloc.start()
+    try:
+        assert waits.total(0) == 32 * BLOCK
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 64 * BLOCK  # not even a word for each
+
+
 @pytest.mark.parametrize("make", [Times, lambda: Waits(Times())])
 def test_a_time_costs_a_machine_word(make):
     column, count = make(), 8 * BLOCK + 1
