@@ -140,11 +140,11 @@ class Pulling:
         """
         __tracebackhide__ = True
         budget, body = self._budget, self._tape.body
-        self._ask()
-        budget.thread = threading.get_ident()
-        self._tape.waited.begin(len(body), budget.begin())
-        self.in_one_go = True
         try:
+            self._ask()
+            self.in_one_go = True
+            budget.thread = threading.get_ident()
+            self._tape.waited.begin(len(body), budget.begin())
             while count > 0:
                 before = len(body)
                 if self._pull_block(min(count, BLOCK), unkept):

@@ -644,6 +644,20 @@ def test_the_time_that_it_takes_to_add_up_does_not_count(get, stopped, monkeypat
     assert caught.value.waited == 16.0
 
 
+def test_a_signal_that_lands_where_many_pulls_begin_ends_the_stream(get, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    stream = get(lambda: iter("abc"))
+    assert next(stream) == b"a"
+    monkeypatch.setattr(Waits, "begin", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stream.take(2)
+    assert (stream.state, stream.error, stream.chunks) == ("failed", caught.value, [b"a"])
+    assert stream._producer.budget.begun == 0.0  # else the test would be interrupted for it
+    assert not stream._producer.busy
+
+
 def test_the_time_of_a_first_pull_begun_by_start_counts_where_the_test_waits_for_it(get, stopped):
     pulled = threading.Event()
 
