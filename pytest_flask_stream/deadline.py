@@ -9,8 +9,8 @@ ignored by default), and the handler raises in there, in the very line that is s
 Why not otherwise: ``setitimer`` would disarm other plugins' timers and costs a system call for
 each chunk; pulling in a worker thread costs a hand-over for each chunk, breaks whatever is bound
 to its thread (SQLite connections, scoped sessions) and leaves the generator stuck. Here a chunk
-costs nothing but a look at the clock. Where no signal can reach the app (another thread, Windows, inside a
-long call into C) the lateness is found when the pull returns.
+costs nothing but a look at the clock. Where no signal can reach the app (another thread, Windows,
+inside a long call into C) the lateness is found when the pull returns.
 
 A signal that lands in a line of this package is let pass once, and comes again a moment later:
 the app has just returned then, or is just being entered, and what is raised between two lines of
@@ -220,9 +220,14 @@ class Watchdog:
             if callable(previous):
                 previous(number, frame)
             return
-        late = [budget for budget in self._take_fired() if _is_late(budget)]
+        late = []
+        for fired in self._take_fired():
+            if _is_late(fired):
+                late.append(fired)
+            else:
+                fired.fired_at = 0.0  # the pull came back just before the signal
         if not late:
-            return  # the pull came back just before the signal
+            return
         budget = min(late, key=_begun)  # the outermost, where streams are nested
         if debugging.active:
             budget.begun = clock()  # pragma: no cover - a debugger is the tracer then

@@ -75,14 +75,16 @@ def test_the_time_of_the_pulls_for_one_chunk_is_added_up_from_any_of_them_on(chu
         waits.append(float(number))
         at.append(number + 0.5)
     waits.begin(len(at), 1.0)
-    at.append(1000.0)  # in one go: none of these
-    waits.append(9.0)
-    at.append(11.0)
+    for _ in range(3):
+        at.append(1000.0)  # in one go: none of these
+    for begun, now in ((9.0, 11.0), (12.0, 13.0)):
+        waits.append(begun)
+        at.append(now)
     waits.begin(len(at), 1.0)  # nothing has come of it
     waits.append(20.0)  # and this one goes on
-    assert waits.alone == chunks + 2
-    totals = [waits.total(first) for first in (0, 1, chunks - 1, chunks, chunks + 1, chunks + 2)]
-    assert totals == [chunks / 2 + 2, (chunks - 1) / 2 + 2, 2.5, 2.0, 0.0, 0.0]
+    assert waits.alone == chunks + 3
+    totals = [waits.total(first) for first in (0, 1, *range(chunks - 1, chunks + 4))]
+    assert totals == [chunks / 2 + 3, (chunks - 1) / 2 + 3, 3.5, 3.0, 1.0, 0.0, 0.0]
 
 
 def test_only_the_runs_that_are_asked_for_are_added_up(monkeypatch):
