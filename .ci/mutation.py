@@ -40,7 +40,10 @@ TESTS = {
     "tape": ("tape", "record", "probes", "claims", "cleanup", "failure_texts", "stream"),
     "columns": ("tape", "record", "probes", "claims", "stream"),
     "body": ("tape", "record", "stream", "failure_texts"),
-    "pulling": ("tape", "record", "stream", "probes", "claims", "deadline", "broken_apps"),
+    "pulling": (
+        *("tape", "record", "stream", "probes", "client", "claims", "bad_input", "isolation"),
+        *("deadline", "start", "broken_apps"),
+    ),
     "probes": (
         *("probes", "isolation", "failure_texts", "cleanup", "client", "tape", "corners"),
         "broken_apps",

@@ -504,7 +504,8 @@ def test_a_second_reader_is_refused_and_the_first_goes_on(get, read):
 
 
 @pytest.mark.in_process("a server pulls before the test has the stream")
-def test_a_generator_that_reads_its_own_stream_is_refused(get):
+@pytest.mark.parametrize("read", [next, lambda stream: stream.drain()])
+def test_a_generator_that_reads_its_own_stream_is_refused(get, read):
     streams = []
 
     def view():
@@ -517,7 +518,7 @@ def test_a_generator_that_reads_its_own_stream_is_refused(get):
     streams.append(get(view))
     next(streams[0])
     with pytest.raises(StreamError, match="for its own generator"):
-        next(streams[0])
+        read(streams[0])
     assert streams[0].state == "failed"
 
 

@@ -887,6 +887,24 @@ def test_what_was_written_with_write_comes_first(open_client):
     assert list(stream) == [b"one ", b"two ", b"three"]
 
 
+@pytest.mark.parametrize("read", [list, lambda stream: stream.take(9)])
+def test_what_a_layer_writes_comes_before_what_the_view_yields(open_client, read):
+    def writing(inner):
+        def run(environ, start_response):
+            def start(*head):
+                write = start_response(*head)
+                write(b"first")
+                return write
+
+            return inner(environ, start)
+
+        return run
+
+    app = layered(writing)
+    app.add_url_rule("/yields", "yields", lambda: iter("ab"))
+    assert read(open_client(app).get("/yields")) == [b"first", b"a", b"b"]
+
+
 def test_what_is_written_while_iterating_keeps_its_place(open_client):
     def writing(inner):
         def run(environ, start_response):

@@ -95,6 +95,36 @@ def test_items_are_counted_before_any_after_request_function(app, stream_of, ove
     assert len(seen) == 1
 
 
+def read_by_one_after_the_other(stream):
+    return [next(stream), *stream.take(2), *stream]
+
+
+@pytest.mark.parametrize("read", [list, lambda stream: stream.take(9), read_by_one_after_the_other])
+def test_a_layer_that_has_been_ahead_may_be_in_step_again(app, stream_of, read):
+    def ahead(items):
+        held = [next(items), next(items)]
+        yield from held
+        yield from items
+
+    app.after_request(lambda response: app.response_class(ahead(response.response)))
+    stream = stream_of(lambda: (item for item in "abcd"))
+    assert read(stream) == [b"a", b"b", b"c", b"d"]
+    assert produced(stream) == [2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("read", [list, lambda stream: stream.take(9), read_by_one_after_the_other])
+def test_a_layer_that_has_been_behind_may_be_in_step_again(app, stream_of, read):
+    def behind(items):
+        yield "first"
+        yield next(items) + next(items)
+        yield from items
+
+    app.after_request(lambda response: app.response_class(behind(response.response)))
+    stream = stream_of(lambda: (item for item in "abcd"))
+    assert read(stream) == [b"first", b"ab", b"c", b"d"]
+    assert produced(stream) == [0, 2, 3, 4]
+
+
 def test_items_are_not_chunks_where_a_layer_cuts_them_up(app, stream_of):
     wsgi_app = app.wsgi_app
 
@@ -654,6 +684,19 @@ def test_a_template_that_is_rendered_at_once_has_no_events(app, stream_of):
     stream = stream_of(view)
     stream.drain()
     assert events(stream) == [0, 0]
+
+
+def test_a_template_without_a_context_is_watched_whoever_reads(app, stream_of):
+    def view():
+        stream = app.jinja_env.from_string("{% for i in it %}{{ i }}{% endfor %}").stream(
+            it="abcde"
+        )
+        stream.enable_buffering(2)
+        return stream
+
+    stream = stream_of(view)
+    assert [next(stream), *stream.take(2)] == [b"ab", b"cd", b"e"]
+    assert (events(stream), contexts(stream)) == ([2, 2, 1], [(False, False)] * 3)
 
 
 def test_two_templates_in_one_body(app, stream_of):
