@@ -7,6 +7,7 @@ from array import array
 from .errors import ChunksNotKept
 
 _MANY = 1 << 18
+_NOTHING_LOST = array("q")
 
 
 class Body:
@@ -25,7 +26,7 @@ class Body:
         self.small: int = keep_bytes // (2 * _MANY)
         self.room: int = keep_bytes - self.small * _MANY
         self.kept: list[bytes] = []
-        self._lost_sizes: array[int] = array("q")
+        self._lost_sizes: array[int] = _NOTHING_LOST
 
     def add(self, chunk: bytes) -> None:
         """Take the next chunk: keep it whole, or only its size."""
@@ -52,6 +53,8 @@ class Body:
         if self.room >= 0:
             self.kept.append(chunk)
         else:
+            if self._lost_sizes is _NOTHING_LOST:
+                self._lost_sizes = array("q")
             self._lost_sizes.append(len(chunk))
 
     def _count_each(self) -> None:

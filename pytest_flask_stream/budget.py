@@ -16,6 +16,7 @@ from .debugging import debugging
 from .frames import Place
 
 _NO_THREAD = 0
+_NO_PULLS: tuple[list[float], list[float], int] = ([], [], 0)
 
 
 class Budget:
@@ -49,7 +50,7 @@ class Budget:
         self.set_timeout(timeout)
         self._account: tuple[float, Waits | None, int] = (0.0, None, 0)
         self._begun: float = 0.0
-        self._pulls: tuple[list[float], list[float], int] = ([], [], 0)
+        self._pulls: tuple[list[float], list[float], int] = _NO_PULLS
         self.fired_at: float = 0.0
         self.spared: float = 0.0
         self.interrupted: float = 0.0
@@ -68,9 +69,11 @@ class Budget:
 
     def look(self) -> float:
         """Set the ``deadline``, where nothing is being pulled, and give the clock."""
-        self.used = used = self.used
+        settled, waits, _ = self._account
+        if waits is not None:
+            self.used = settled = self.used
         now = clock()  # last: to add up may take a while, and is no time of the app's
-        self.deadline = now + self.limit - used
+        self.deadline = now + self.limit - settled
         return now
 
     def settle(self) -> float:

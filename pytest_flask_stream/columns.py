@@ -20,6 +20,7 @@ BLOCK = 2048
 """How many chunks are written down before what can be packed is packed."""
 _IN_ONE_GO = -1
 _FROM_THE_START = (0,)
+_NOTHING_PACKED = array("d")  # most columns are short: an array for each would be in vain
 
 
 class Changes(Generic[T]):
@@ -73,13 +74,15 @@ class Times:
     __slots__ = ("_packed", "_recent")
 
     def __init__(self) -> None:
-        self._packed: array[float] = array("d")
+        self._packed: array[float] = _NOTHING_PACKED
         self._recent: list[float] = []
 
     def pack(self) -> list[float]:
         """Pack what there is, and give what takes the next few: :data:`BLOCK` at most."""
         recent = self._recent
         if len(recent) >= BLOCK:
+            if self._packed is _NOTHING_PACKED:
+                self._packed = array("d")
             self._packed.frombytes(pack(f"{len(recent)}d", *recent))
             self._recent = recent = []
         return recent

@@ -22,6 +22,8 @@ ExcInfo: TypeAlias = (
 )
 HeaderList: TypeAlias = list[tuple[str, str]]
 
+_NOTHING_MORE: Iterator[bytes] = iter(())
+
 
 class Gateway:
     """One call of a WSGI application, and what it answered with."""
@@ -33,7 +35,7 @@ class Gateway:
         self._on_close: list[Callable[[], object]] = []
         self.headers: HeaderList = []
         """The headers as the app gave them."""
-        self.chunks: Iterator[bytes] = iter(())
+        self.chunks: Iterator[bytes] = _NOTHING_MORE
         """What is still to be pulled."""
         self.written: list[bytes] = []
         """What the app gave to ``write()``, which comes before the next chunk that it yields."""
@@ -98,7 +100,7 @@ class Gateway:
         __tracebackhide__ = True
         iterable, self._iterable = self._iterable, None
         on_close, self._on_close = self._on_close, []
-        self.chunks = iter(())
+        self.chunks = _NOTHING_MORE
         try:
             close = getattr(iterable, "close", None)
             if close is not None:

@@ -65,7 +65,7 @@ def check_head(record: Transcript, status: str, headers: Iterable[tuple[str, str
     """Refuse a head that no server can send."""
     __tracebackhide__ = True
     try:
-        "".join(chain([status], chain.from_iterable(headers))).encode("latin-1")
+        "".join(chain((status,), *headers)).encode("latin-1")
     except (TypeError, UnicodeEncodeError):
         raise _not_latin1(record, [("the status", status), *_named(headers)]) from None
     if not status[:3].isdigit():
