@@ -633,6 +633,7 @@ def test_a_body_that_gave_way_to_an_error_page_is_not_left_behind(app, client, c
     stream.assert_cleaned_up()
 
 
+@pytest.mark.in_process("a server has read the rows out when the client leaves")
 def test_an_iterator_that_is_no_generator_has_no_finally_block(app, client):
     @app.get("/")
     def view():
