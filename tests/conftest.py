@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have no collection of garbage look at what was imported: it takes longer than a timeout."""
+    """Have no collection of garbage look at what was imported."""
     gc.collect()
     gc.freeze()
 
@@ -163,6 +163,13 @@ def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert [thread for thread in new_threads if thread.is_alive()] == []
     assert (_flask_contexts(), _signal_handler(), jinja2.Template.generate) == before
     assert [client for client in flask_clients if "run_wsgi_app" in vars(client)] == []
+
+
+@pytest.fixture(scope="module")
+def small_heap() -> None:
+    """Have no collection of garbage look at what earlier tests left: it takes a short timeout."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

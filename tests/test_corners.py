@@ -170,8 +170,9 @@ def test_a_stream_that_ends_too_late_in_another_thread(app, client):
         return generate()
 
     entered, late = threading.Event(), threading.Event()
-    client.timeout = 0.05
     stream = client.get("/")
+    next(stream)
+    stream.timeout = 0.05
     errors = []
 
     def read():

@@ -215,6 +215,7 @@ def test_the_transcript_without_times_is_the_same_from_run_to_run(stream_of):
     ]
 
 
+@pytest.mark.usefixtures("small_heap")
 def test_the_transcript_of_a_timeout_without_times_is_stable_too(stream_of):
     def view():
         def generate():
@@ -225,11 +226,11 @@ def test_the_transcript_of_a_timeout_without_times_is_stable_too(stream_of):
 
     stream = stream_of(view)
     next(stream)
-    stream.timeout = 0.05
+    stream.timeout = 0.3
     with pytest.raises(StreamTimeout):
         stream.drain()
     last = stream.record.transcript(times=False).splitlines()[-1]
-    assert last.startswith("  error: StreamTimeout: timeout is 0.05 s (pull)  ")
+    assert last.startswith("  error: StreamTimeout: timeout is 0.3 s (pull)  ")
     assert last.endswith("threading.Event().wait(2)")
     assert "kept the test waiting for 0." in str(stream.record)
 

@@ -147,14 +147,14 @@ STUCK = """
     import pytest
     from pytest_flask_stream import StreamTimeout
 
-    @pytest.mark.flask_stream(timeout=0.3)
+    @pytest.mark.flask_stream(timeout=0.5)
     def test_a_our_timeout(app, stream_client):
         stream = stream_client.get("/stuck")
         with pytest.raises(StreamTimeout):
             stream.drain()
         assert (stream.state, app.cleaned_up) == ("timeout", ["stuck"])
 
-    @pytest.mark.timeout(0.5)
+    @pytest.mark.timeout(1)
     @pytest.mark.flask_stream(timeout=None)
     def test_b_its_timeout_in_a_stream(app, stream_client):
         app.cleaned_up = cleaned_up
@@ -164,12 +164,12 @@ STUCK = """
         assert cleaned_up == ["stuck"]
         stream_client.get("/").assert_chunk_count(3)
 
-    @pytest.mark.timeout(0.5)
+    @pytest.mark.timeout(1)
     def test_d_its_timeout_elsewhere(stream_client):
         next(stream_client.get("/"))
         threading.Event().wait()
 
-    @pytest.mark.flask_stream(timeout=0.3)
+    @pytest.mark.flask_stream(timeout=0.5)
     def test_e_our_timeout_again(stream_client):
         with pytest.raises(StreamTimeout):
             stream_client.get("/stuck").drain()
@@ -183,8 +183,8 @@ def test_pytest_timeout_by_signal(run):
     result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines_random(
         [
-            "FAILED *::test_b_its_timeout_in_a_stream - Failed: Timeout (>0.5s*",
-            "FAILED *::test_d_its_timeout_elsewhere - Failed: Timeout (>0.5s*",
+            "FAILED *::test_b_its_timeout_in_a_stream - Failed: Timeout (>1.0s*",
+            "FAILED *::test_d_its_timeout_elsewhere - Failed: Timeout (>1.0s*",
         ]
     )
 
@@ -266,7 +266,7 @@ def test_pytest_asyncio(run):
             stream = stream_client.get("/")
             assert await asyncio.to_thread(stream.read) == b"0\\n1\\n2\\n"
 
-        @pytest.mark.flask_stream(timeout=0.3)
+        @pytest.mark.flask_stream(timeout=0.5)
         async def test_a_stuck_stream_is_interrupted(stream_client):
             with pytest.raises(StreamTimeout):
                 stream_client.get("/stuck").drain()
@@ -321,7 +321,7 @@ def test_pytest_cov(run, pytester):
         def test_laziness_is_kept(stream_client):
             stream_client.get("/").assert_lazy()
 
-        @pytest.mark.flask_stream(timeout=0.3)
+        @pytest.mark.flask_stream(timeout=0.5)
         def test_stuck(stream_client):
             with pytest.raises(StreamTimeout):
                 stream_client.get("/stuck").drain()
@@ -587,12 +587,12 @@ def test_all_at_once(run):
             await asyncio.sleep(0)
             stream.assert_lazy()
 
-        @pytest.mark.flask_stream(timeout=0.3)
+        @pytest.mark.flask_stream(timeout=0.5)
         def test_our_timeout(stream_client):
             with pytest.raises(StreamTimeout):
                 stream_client.get("/stuck").drain()
 
-        @pytest.mark.timeout(0.5)
+        @pytest.mark.timeout(1)
         def test_its_timeout():
             threading.Event().wait()
 
@@ -608,7 +608,7 @@ def test_all_at_once(run):
     result.stdout.fnmatch_lines_random(
         [
             "*Flask stream*",
-            "*Failed: Timeout (>0.5s) from pytest-timeout*",
+            "*Failed: Timeout (>1.0s) from pytest-timeout*",
             "conftest.py *100%*",
             "Using --randomly-seed=*",
         ]

@@ -12,7 +12,7 @@ from flask import Flask, stream_with_context
 from pytest_flask_stream import StreamClient, StreamClosed, StreamTimeout
 
 WAIT = 10.0  # seconds that a gate is waited for: a limit, never a pause
-SHORT = 0.1
+SHORT = 0.3
 CANNOT = "a pull begun by start() runs in a thread and cannot be interrupted"
 
 
@@ -291,6 +291,7 @@ def test_a_condition_that_raises(get, gated):
 def test_never_true(get, gated, over_the_wire):
     view = gated("a")
     stream = get(view)
+    stream.start(until=view.entered.is_set)
     stream.timeout = SHORT
     with pytest.raises(StreamTimeout) as caught:
         stream.start(until=lambda: False)
@@ -348,9 +349,10 @@ def test_a_stuck_pull_does_not_hang_the_end(gated):
     view = gated("a")
     app = Flask("stuck")
     app.add_url_rule("/", "view", view)
-    client = StreamClient(app, timeout=SHORT)
+    client = StreamClient(app)
     stream = client.get("/")
     stream.start(until=view.entered.is_set)
+    client.timeout = stream.timeout = SHORT
     with pytest.raises(StreamTimeout) as caught:
         client.close()
     assert caught.value.activity == "closing"

@@ -428,7 +428,7 @@ def test_an_error_ends_the_wait_for_a_condition(get):
 
 def test_a_condition_that_never_comes_true_is_a_timeout(get):
     stream = get(view_of("a"))
-    stream.timeout = 0.05  # not before: opening counts, and the machine may be slow
+    stream.timeout = 0.05
     with pytest.raises(StreamTimeout, match="never became true"):
         stream.start(until=lambda: False)
     assert stream.state == "timeout"
@@ -816,8 +816,9 @@ def test_after_a_timeout_a_pull_is_an_error_and_read_raises_the_timeout_again(ge
 
         return items()
 
-    stream = get(view, timeout=0.05)
+    stream = get(view)
     assert next(stream) == b"a"
+    stream.timeout = 0.05
     with pytest.raises(StreamTimeout) as caught:
         next(stream)
     assert (stream.state, stream.error, stream.chunks) == ("timeout", caught.value, [b"a"])

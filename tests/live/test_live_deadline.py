@@ -13,7 +13,7 @@ from flask import Flask, Response
 from pytest_flask_stream import LiveStreamClient, StreamClosed, StreamTimeout
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-TIMEOUT = 0.2
+TIMEOUT = 0.3  # s; set where nothing more is to come in time: a machine may be busy
 MUCH_LATER = 5.0  # s; the machine may be busy, and a wait without a deadline takes longer
 
 
@@ -64,7 +64,8 @@ def drip(data):
 
 
 def test_a_server_that_drips_one_byte_at_a_time(fake):
-    stream = fake(drip(b"1000\r\n" + b"x" * 4096), timeout=TIMEOUT).get("/")
+    stream = fake(drip(b"1000\r\n" + b"x" * 4096)).get("/")
+    stream.timeout = TIMEOUT
     with Waited("pull"):
         next(stream)
     assert (stream.state, stream.chunks, stream.wire.end) == ("timeout", [], None)
@@ -88,8 +89,9 @@ def test_half_a_frame(fake, sent):
         conversation.send(CHUNKED + b"1\r\na\r\n" + sent)
         conversation.wait_until_client_leaves()
 
-    stream = fake(answer, timeout=TIMEOUT).get("/")
+    stream = fake(answer).get("/")
     assert next(stream) == b"a"
+    stream.timeout = TIMEOUT
     with Waited("pull"):
         next(stream)
     assert stream.chunks == [b"a"]
@@ -100,7 +102,8 @@ def test_a_body_that_stays_shorter_than_its_length(fake):
         conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
         conversation.wait_until_client_leaves()
 
-    stream = fake(answer, timeout=TIMEOUT).get("/")
+    stream = fake(answer).get("/")
+    stream.timeout = TIMEOUT
     with Waited("pull"):
         stream.read()
     assert stream.chunks == [b"abc"]
@@ -133,8 +136,9 @@ def test_a_stuck_generator(get, gate):
         gate.wait()
         yield "b"
 
-    stream = get(generate, timeout=TIMEOUT)
+    stream = get(generate)
     assert next(stream) == b"a"
+    stream.timeout = TIMEOUT
     with Waited("pull") as waited:
         next(stream)
     assert "\n  note:    the server's thread is in\n" in waited.text
@@ -149,8 +153,9 @@ def test_a_stuck_close(get, gate):
         response.call_on_close(gate.wait)
         return response
 
-    stream = get(view, timeout=TIMEOUT)
+    stream = get(view)
     assert next(stream) == b"a"
+    stream.timeout = TIMEOUT
     with Waited("closing") as waited:
         next(stream)
     assert "the server's thread is in" in waited.text
@@ -165,7 +170,8 @@ def test_an_app_that_gives_time_to_time_is_late_too(get, gates):
             never.wait(TIMEOUT / 10)
             yield str(number)
 
-    stream = get(generate, timeout=TIMEOUT)
+    stream = get(generate)
+    stream.timeout = TIMEOUT
     with Waited("pull"):
         stream.drain()
     assert stream.delivered < 15
@@ -206,22 +212,25 @@ def test_it_may_be_taken_off_the_stream(get, gate):
         gate.wait()
         yield "b"
 
-    stream = get(generate, timeout=TIMEOUT)
+    stream = get(generate)
     next(stream)
+    stream.timeout = TIMEOUT / 2
     stream.timeout = None
     threading.Timer(TIMEOUT * 2, gate.open).start()
     assert stream.read() == b"ab"
 
 
 def test_the_time_of_the_test_is_not_counted(get):
-    stream = get(lambda: iter("ab"), timeout=TIMEOUT)
+    stream = get(lambda: iter("ab"))
     next(stream)
-    threading.Event().wait(TIMEOUT * 1.5)
+    stream.timeout = 1.0
+    threading.Event().wait(1.2)
     assert next(stream) == b"b"
 
 
 def test_start_waits_no_longer(get, gate):
-    stream = get(lambda: iter(["a"]), timeout=TIMEOUT)
+    stream = get(lambda: iter(["a"]))
+    stream.timeout = TIMEOUT
     with Waited("pull") as waited:
         stream.start(until=lambda: False)
     assert "start(until=…) never became true" in waited.text
@@ -237,8 +246,9 @@ def timed_out(get, gate):
         gate.wait()
         yield "b"
 
-    stream = get(generate, timeout=TIMEOUT)
+    stream = get(generate)
     next(stream)
+    stream.timeout = TIMEOUT
     with pytest.raises(StreamTimeout):
         next(stream)
     return stream
@@ -283,9 +293,10 @@ def test_what_is_stuck_does_not_keep_the_end_of_the_test(server, gate):
         yield "a"
         gate.wait()
 
-    client = LiveStreamClient(app, server=server, timeout=TIMEOUT)
+    client = LiveStreamClient(app, server=server)
     stream = client.get("/")
     next(stream)
+    stream.timeout = TIMEOUT
     with pytest.raises(StreamTimeout):
         next(stream)
     threads = [thread for thread in threading.enumerate() if "pytest-flask-stream" in thread.name]
@@ -317,9 +328,10 @@ def test_nothing_is_left_once_it_is_let_go(server, gate):
     with LiveStreamClient(app, server=server) as warm:
         warm.get("/404").drain()
     before, threads = open_files(), set(threading.enumerate())
-    client = LiveStreamClient(app, server=server, timeout=TIMEOUT)
+    client = LiveStreamClient(app, server=server)
     stream = client.get("/")
     next(stream)
+    stream.timeout = TIMEOUT
     with pytest.raises(StreamTimeout):
         next(stream)
     client.close()
@@ -338,8 +350,9 @@ def test_an_app_that_is_stuck_after_an_end_that_nobody_read_is_told_of(server, g
         yield "a"
         gate.wait()
 
-    client = LiveStreamClient(app, server=server, timeout=TIMEOUT)
-    next(client.get("/"))
+    client = LiveStreamClient(app, server=server)
+    next(stream := client.get("/"))
+    client.timeout = stream.timeout = TIMEOUT
     with Waited("closing") as waited:
         client.close()
     assert "gate.wait()" in waited.text

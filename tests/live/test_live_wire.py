@@ -372,8 +372,9 @@ def test_a_generator_that_is_idle_does_not_notice(get, gate):
         gate.wait()
         yield "b"
 
-    stream = get(generate, timeout=0.3)
+    stream = get(generate)
     next(stream)
+    stream.timeout = 0.3
     with pytest.raises(StreamTimeout) as caught:
         stream.disconnect()
     error = caught.value
