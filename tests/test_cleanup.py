@@ -481,8 +481,8 @@ def test_a_generator_left_suspended_is_told_of_where_a_layer_hides_the_error(app
     stuck.pop().close()
 
 
-@pytest.mark.parametrize("chunks", [0, 1, 3])
-def test_an_error_of_closing_is_told_of_at_the_end_of_the_body_too(app, client, chunks):
+@pytest.fixture
+def closing_raises(app):
     @app.get("/")
     def view():
         response = Response(iter("ab"))
@@ -493,6 +493,10 @@ def test_an_error_of_closing_is_told_of_at_the_end_of_the_body_too(app, client, 
 
         return response
 
+
+@pytest.mark.usefixtures("closing_raises")
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_an_error_of_closing_is_told_of_at_the_end_of_the_body_too(client, chunks):
     stream = client.get("/")
     with contextlib.suppress(OSError):
         for _ in range(chunks):
@@ -502,17 +506,8 @@ def test_an_error_of_closing_is_told_of_at_the_end_of_the_body_too(app, client, 
     assert part(text, "cause").startswith("OSError: cannot release  ")
 
 
-def test_an_error_of_closing_is_no_error_of_sending(app, client):
-    @app.get("/")
-    def view():
-        response = Response(iter("ab"))
-
-        @response.call_on_close
-        def release():
-            raise OSError("cannot release")
-
-        return response
-
+@pytest.mark.usefixtures("closing_raises")
+def test_an_error_of_closing_is_no_error_of_sending(client):
     text = failure_of(client.get("/").assert_complete)
     assert part(text, "cause").startswith("the app raised it when the body was closed: OSError")
 
