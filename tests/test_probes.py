@@ -27,7 +27,7 @@ from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import ClosingIterator
 
-from pytest_flask_stream import StreamClient
+from pytest_flask_stream import StreamClient, StreamedResponse
 from pytest_flask_stream.context import flask_variables
 
 LIST_TEMPLATE = "<ul>{% for i in items %}<li>{{ loop.index }} - {{ i }}</li>{% endfor %}</ul>"
@@ -543,6 +543,36 @@ def test_a_copy_of_the_context_of_the_request_counts_as_that_context(stream_of):
     stream = stream_of(view)
     stream.drain()
     assert contexts(stream) == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize("read", [list, StreamedResponse.drain], ids=["for", "drain"])
+def test_the_context_of_the_request_comes_and_goes_while_that_of_the_app_stays(
+    app, stream_of, read
+):
+    # Flask signals neither.
+    def view():
+        copied = flask_variables().request.get().copy()
+
+        def generate():
+            with app.app_context():
+                yield "app"
+                with copied:
+                    yield "mine"
+                    yield "mine"
+                yield "app"
+            yield "none"
+
+        return generate()
+
+    stream = stream_of(view)
+    read(stream)
+    assert contexts(stream) == [
+        (False, True),
+        (True, True),
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
 
 
 def test_a_context_that_is_left_before_the_chunk_is_yielded_does_not_count(stream_of):
