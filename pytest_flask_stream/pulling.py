@@ -232,14 +232,13 @@ class Pulling:
         if tape.first_pull_produced is None:
             tape.first_pull_produced = tape.produced
         if tape.asked != 1:
-            tape.allowed = len(tape.body) + 1
-        request_variable, app_variable = flask_variables()
-        tape.eventful = (
-            tape.templates > 0
+            tape.allowed = 1  # nothing was delivered yet: later on it is always one
+        tape.eventful = bool(
+            tape.templates
             or tape.lead.last != 1
-            or len(self._gateway.written) > 0
-            or app_variable.get(None) is not None
-            or request_variable.get(None) is not None
+            or self._gateway.written
+            # The request's never comes without one of the app.
+            or flask_variables().app.get(None) is not None
         )
 
     def _look_at_clock(self, begun: float) -> float:

@@ -316,7 +316,11 @@ def test_a_chunk_of_a_bulk_read_waits_for_the_app_alone(get):
     assert max(waits[0], waits[2]) < waits[1]
 
 
-@pytest.mark.parametrize("read", [list, lambda stream: stream.drain()])
+def read_in_turns(stream):
+    return [next(stream), *stream.take(2), next(stream), *stream.take(9)]
+
+
+@pytest.mark.parametrize("read", [list, lambda stream: stream.drain(), read_in_turns])
 def test_contexts_that_come_and_go_between_chunks(open_client, read):
     app = Flask("contexts")
 
