@@ -42,7 +42,7 @@ TESTS = {
     "body": ("tape", "record", "stream", "failure_texts"),
     "pulling": (
         *("tape", "record", "stream", "probes", "client", "claims", "bad_input", "isolation"),
-        *("deadline", "start", "broken_apps"),
+        *("cleanup", "deadline", "start", "broken_apps"),
     ),
     "probes": (
         *("probes", "isolation", "failure_texts", "cleanup", "client", "tape", "corners"),

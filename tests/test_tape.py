@@ -227,6 +227,14 @@ def test_a_stream_is_kept_up_to_the_last_that_fits(monkeypatch, read, small, kee
     assert [body.size_of(index) for index in range(len(body))] == list(map(len, sent))
 
 
+def test_a_chunk_that_just_fits_is_taken_once():
+    size = 1 << 19  # of less than that, none is small
+    app = Flask("fits")
+    app.add_url_rule("/", "view", lambda: iter(["a" * size, ""]))
+    with StreamClient(app, keep_bytes=size) as client:
+        assert list(map(len, client.get("/").take(9))) == [size, 0]
+
+
 def test_a_chunk_is_written_down_with_all_its_facts():
     tape = Tape("GET", "/", "", keep_bytes=3)
     tape.allowed, tape.produced = 1, 2
