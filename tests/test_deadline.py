@@ -21,7 +21,7 @@ from itertools import count
 import pytest
 from flask import Flask, Response
 
-from pytest_flask_stream import StreamClient, StreamClosed, StreamTimeout
+from pytest_flask_stream import StreamClient, StreamClosed, StreamedResponse, StreamTimeout
 from pytest_flask_stream import plugin as plugin_module
 from pytest_flask_stream.budget import Budget
 from pytest_flask_stream.columns import BLOCK, Waits
@@ -553,6 +553,24 @@ def test_what_is_no_chunk_and_late_is_late(get, stopped, read):
         read(get(view, timeout=2.0))
     assert (caught.value.activity, caught.value.waited) == ("pull", 3.0)
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("read", [next, StreamedResponse.drain])
+@pytest.mark.parametrize("last", ["a", [1], []], ids=["a chunk", "no chunk", "the end"])
+def test_no_frame_of_the_package_is_shown(get, stopped, read, last):
+    def view():
+        def generate():
+            stopped.now += 3.0
+            yield from last
+
+        return generate()
+
+    with pytest.raises(StreamTimeout) as caught:
+        read(get(view, timeout=2.0))
+    shown = [
+        entry for entry in caught.traceback if not entry.frame.f_locals.get("__tracebackhide__")
+    ]
+    assert {entry.path.name for entry in shown} == {"test_deadline.py"}
 
 
 def test_never_early(get, stopped):

@@ -10,7 +10,13 @@ import pytest
 from flask import Flask, Response, jsonify
 from werkzeug.sansio.response import Response as SansIOResponse
 
-from pytest_flask_stream import ChunksNotKept, EndlessStream, StreamClosed, StreamTimeout
+from pytest_flask_stream import (
+    ChunksNotKept,
+    EndlessStream,
+    StreamClosed,
+    StreamedResponse,
+    StreamTimeout,
+)
 
 WAIT = 5.0  # seconds that a gate is waited for: a limit, never a pause
 
@@ -695,6 +701,19 @@ def test_an_error_reaches_the_test_unchanged(get):
     )
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "items_of_the_user"
     assert (stream.state, stream.error, stream.chunks) == ("failed", error, [b"a"])
+
+
+@pytest.mark.parametrize("read", [list, lambda stream: stream.take(2), StreamedResponse.drain])
+@pytest.mark.parametrize("of", ["error", "close_error"])
+def test_no_frame_of_the_package_is_shown_of_an_error_of_the_app(get, read, of):
+    items = Items("a", **{of: LookupError("row 1")})
+    stream = get(lambda: items)
+    with pytest.raises(LookupError) as caught:
+        read(stream)
+    shown = [
+        entry for entry in caught.traceback if not entry.frame.f_locals.get("__tracebackhide__")
+    ]
+    assert "pytest_flask_stream" not in {entry.path.parent.name for entry in shown}
 
 
 @pytest.mark.parametrize(
