@@ -46,7 +46,7 @@ TESTS = {
     ),
     "probes": (
         *("probes", "isolation", "failure_texts", "cleanup", "client", "tape", "corners"),
-        "broken_apps",
+        *("stream", "broken_apps"),
     ),
 }
 """The test files that are to notice what is wrong in a module, the likeliest first."""

@@ -15,7 +15,6 @@ import pytest
 from flask import (
     Flask,
     Response,
-    abort,
     copy_current_request_context,
     request,
     stream_template,
@@ -23,6 +22,7 @@ from flask import (
     stream_with_context,
 )
 from jinja2 import DictLoader, Template
+from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import ClosingIterator
@@ -99,30 +99,40 @@ def read_by_one_after_the_other(stream):
     return [next(stream), *stream.take(2), *stream]
 
 
+of_each_kind = pytest.mark.parametrize(
+    "make", [lambda: (item for item in "abcd"), lambda: iter("abcd")], ids=["generator", "iterator"]
+)
+
+
+@of_each_kind
 @pytest.mark.parametrize("read", [list, lambda stream: stream.take(9), read_by_one_after_the_other])
-def test_a_layer_that_has_been_ahead_may_be_in_step_again(app, stream_of, read):
+def test_a_layer_that_has_been_ahead_may_be_in_step_again(app, stream_of, read, make):
     def ahead(items):
+        items = iter(items)
         held = [next(items), next(items)]
         yield from held
         yield from items
 
     app.after_request(lambda response: app.response_class(ahead(response.response)))
-    stream = stream_of(lambda: (item for item in "abcd"))
+    stream = stream_of(make)
     assert read(stream) == [b"a", b"b", b"c", b"d"]
     assert produced(stream) == [2, 2, 3, 4]
 
 
+@of_each_kind
 @pytest.mark.parametrize("read", [list, lambda stream: stream.take(9), read_by_one_after_the_other])
-def test_a_layer_that_has_been_behind_may_be_in_step_again(app, stream_of, read):
+def test_a_layer_that_has_been_behind_may_be_in_step_again(app, stream_of, read, make):
     def behind(items):
+        items = iter(items)
         yield "first"
         yield next(items) + next(items)
         yield from items
 
     app.after_request(lambda response: app.response_class(behind(response.response)))
-    stream = stream_of(lambda: (item for item in "abcd"))
+    stream = stream_of(make)
     assert read(stream) == [b"first", b"ab", b"c", b"d"]
     assert produced(stream) == [0, 2, 3, 4]
+    assert stream._tape.early is None
 
 
 def test_items_are_not_chunks_where_a_layer_cuts_them_up(app, stream_of):
@@ -170,6 +180,8 @@ class SizedRows(Rows):
 
 class Cursor(Rows):
     """An iterator that is no generator."""
+
+    arraysize = 1
 
     def __init__(self, *items):
         super().__init__(*items)
@@ -236,13 +248,14 @@ def test_attributes_of_what_a_view_hands_over_are_reached(app, stream_of):
 
     @app.after_request
     def look(response):
-        seen.extend([response.response.items, response.response.closed])
+        rows = response.response
+        seen.extend([rows.items, rows.arraysize, rows.closed])
         with pytest.raises(AttributeError):
             response.response.nothing_like_that  # noqa: B018 - that it raises is the point
         return response
 
     stream = stream_of(lambda: Response(rows))
-    assert seen == [("a", "b"), 0]
+    assert seen == [("a", "b"), 1, 0]
     assert stream.read() == b"ab"
     assert (stream.produced, rows.closed) == (2, 1)
 
@@ -401,6 +414,20 @@ def test_what_is_in_g_goes_with_the_context_as_it_would(app, client, kept):
     assert alive == [[kept, kept, False]] * 2
 
 
+def test_a_g_that_cannot_be_referred_to_weakly(app, stream_of):
+    class Slots:
+        __slots__ = ("user",)
+
+    def view():
+        flask.g.user = "ada"
+        return stream_with_context(flask.g.user for _ in "ab")
+
+    app.app_ctx_globals_class = Slots
+    stream = stream_of(view)
+    assert stream.read() == b"adaada"
+    assert {teardown.kind for teardown in stream.record.teardowns} == {"request", "app"}
+
+
 def test_a_layer_that_loses_close_is_not_helped(app, stream_of):
     closed = []
 
@@ -419,12 +446,16 @@ def test_a_layer_that_loses_close_is_not_helped(app, stream_of):
 # Pages
 
 
-def test_the_page_of_an_http_exception_is_complete(stream_of):
+@pytest.mark.parametrize("status", [300, 410])
+def test_the_page_of_an_http_exception_is_complete(stream_of, status):
+    class Page(HTTPException):
+        code = status
+
     def view():
-        abort(410)
+        raise Page
 
     stream = stream_of(view)
-    assert (stream.status_code, stream.streamed, stream.produced) == (410, False, 1)
+    assert (stream.status_code, stream.streamed, stream.produced) == (status, False, 1)
     assert stream.record.endpoint == "view"
     assert stream.read().startswith(b"<!doctype html>")
     stream.assert_complete()
