@@ -703,11 +703,23 @@ def test_an_error_reaches_the_test_unchanged(get):
     assert (stream.state, stream.error, stream.chunks) == ("failed", error, [b"a"])
 
 
+def raising_generator():
+    yield "a"
+    raise LookupError("row 1")
+
+
 @pytest.mark.parametrize("read", [list, lambda stream: stream.take(2), StreamedResponse.drain])
-@pytest.mark.parametrize("of", ["error", "close_error"])
-def test_no_frame_of_the_package_is_shown_of_an_error_of_the_app(get, read, of):
-    items = Items("a", **{of: LookupError("row 1")})
-    stream = get(lambda: items)
+@pytest.mark.parametrize(
+    "view",
+    [
+        raising_generator,
+        lambda: Items("a", error=LookupError("row 1")),
+        lambda: Items("a", close_error=LookupError("row 1")),
+    ],
+    ids=["generator", "iterator", "close"],
+)
+def test_no_frame_of_the_package_is_shown_of_an_error_of_the_app(get, read, view):
+    stream = get(view)
     with pytest.raises(LookupError) as caught:
         read(stream)
     shown = [
