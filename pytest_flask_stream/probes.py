@@ -91,6 +91,10 @@ class Probe:
 
     def note_teardown(self, kind: Any, error: BaseException | None) -> None:
         """Write down that teardown functions have run."""
+        if type(error) is GeneratorExit:
+            # The generator that the client has left is in its traceback, with all that it holds.
+            # The app lets go of that now; so do we, and keep another one in its place.
+            error = GeneratorExit()
         self.tape.teardowns.append(Teardown(kind, self.tape.delivered, error))
 
     def watch_template(self, events: Iterator[str]) -> Iterator[str]:

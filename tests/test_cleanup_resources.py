@@ -522,6 +522,29 @@ def test_a_chain_closes_nothing_and_a_generator_around_it_does(app, client, over
         assert rows[name].closed is (name == "generator")
 
 
+@pytest.mark.parametrize("hand_on", [iter, stream_with_context, itertools.chain])
+def test_a_generator_that_was_begun_in_the_view_is_let_go_of_as_by_any_server(app, ended, hand_on):
+    """It finishes when nobody holds it any more, also where no ``close()`` reaches it."""
+    subscribed = []
+
+    def listen():
+        subscribed.append(True)
+        try:
+            yield "hello\n"
+            yield from (f"{number}\n" for number in range(3))
+        finally:
+            subscribed.clear()
+
+    @app.get("/")
+    def view():
+        events = listen()
+        next(events)
+        return Response(hand_on(events))
+
+    ended().disconnect()
+    assert subscribed == []
+
+
 # Generators of every temper
 
 

@@ -187,14 +187,12 @@ class Served:
         flags = self.probe.flags(context.get(variables.request), context.get(variables.app))
         self.tape.note_chunk(chunk, begun, now, flags)
 
-    def close(self, iterable: Iterable[bytes]) -> None:
+    def close(self, close: Callable[[], None]) -> None:
         """Close what the app gave, in its Context."""
         __tracebackhide__ = True
         self.closing = True
         try:
-            close = getattr(iterable, "close", None)
-            if close is not None:
-                self._context.run(close)
+            self._context.run(close)
         except BaseException as error:
             self.closing_error = error
             raise
@@ -304,7 +302,15 @@ class _HandedOn:
 
     def close(self) -> None:
         __tracebackhide__ = True
-        self._served.close(self._iterable)
+        self._served.close(self._let_go)
+
+    def _let_go(self) -> None:
+        """Close it and hold it no longer: without a ``close()`` it ends when nobody does."""
+        __tracebackhide__ = True
+        iterable, self._iterable, self._pull = self._iterable, (), None
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            close()
 
 
 class _HandedOnSequence(_HandedOn):
