@@ -62,6 +62,8 @@ def _status_page(tape: Tape, received: str) -> Finding:
     if status.startswith("304"):
         cause = "the client is told to take what it has: this answer has no body"
         remedy = "ask without If-None-Match and If-Modified-Since"
+    elif status.startswith("416"):
+        remedy = "ask without a Range header, or for a range that the body has"
     return Finding(
         "was not streamed", f"status {status}, a complete body; {received}", cause, remedy
     )
@@ -119,6 +121,8 @@ def empty(tape: Tape) -> tuple[str, str]:
         return f"a response to {tape.method} with status {tape.status} has no body", remedy
     if tape.state == "closed":
         return _LEFT
+    if tape.early is not None:
+        return early_cause(tape.early), early_remedy(tape)
     if tape.ambient:
         return (
             "the iterable gave nothing; the test has a Flask context pushed, and what it has not"

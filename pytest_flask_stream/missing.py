@@ -101,6 +101,8 @@ def no_request_context(tape: Tape, indexes: list[int]) -> Finding:
         cause, remedy = early_cause(tape.early), early_remedy(tape)
     elif not _items_in(tape, first):
         cause, remedy = _made_outside(tape, first)
+    elif tape.exhausted_at is not None and tape.exhausted_at <= first:
+        cause, remedy = _held_back(tape, first)
     return Finding(
         "ran without its request context",
         f"{len(indexes)} of {counted(tape.delivered, 'chunk')}, the first of them chunk {first},"
@@ -121,6 +123,18 @@ def _made_outside(tape: Tape, index: int) -> tuple[str, str]:
         f"chunk {index} is none of what {named_view(tape)} yields: an after_request function or a"
         " WSGI layer adds it, where no context is kept",
         "yield it in the generator that is wrapped, or claim the chunks that have a context:"
+        " stream.record.chunks",
+    )
+
+
+def _held_back(tape: Tape, index: int) -> tuple[str, str]:
+    holder = "an after_request function or a WSGI layer holds it back"
+    if tape.early is not None:
+        holder = early_cause(tape.early)
+    return (
+        f"what {named_view(tape)} handed over had come to its end, and its context with it, when"
+        f" chunk {index} came; {holder}",
+        "hand each chunk on as it comes, or claim the chunks that have a context:"
         " stream.record.chunks",
     )
 

@@ -27,6 +27,7 @@ from flask import (
     g,
     redirect,
     request,
+    send_file,
     session,
     stream_template_string,
     stream_with_context,
@@ -478,6 +479,15 @@ def test_a_client_that_has_the_body_already(open_client):
     ]
 
 
+def test_a_range_that_the_body_has_not(open_client):
+    app = Flask("texts", static_folder=None)
+    app.add_url_rule("/", "file", lambda: send_file(__file__))
+    stream = open_client(app).get("/", headers={"Range": "bytes=99999999-"})
+    text = text_of(stream.assert_streamed).splitlines()
+    assert text[1].startswith("  seen:    status 416 REQUESTED RANGE NOT SATISFIABLE")
+    assert text[3] == "  remedy:  ask without a Range header, or for a range that the body has"
+
+
 def test_a_layer_that_answers_itself(stream_of):
     def refuses(wsgi_app):
         def layer(environ, start_response):
@@ -766,6 +776,56 @@ def test_chunks_that_were_read_early_had_a_context_and_lost_it(stream_of):
     ]
 
 
+def held_back(response):
+    def in_pairs(items):
+        held = []
+        for item in items:
+            held.append(item)
+            if len(held) == 2:
+                yield "".join(held)
+                held.clear()
+        yield "".join(held)
+
+    response.call_on_close(response.response.close)
+    response.response = in_pairs(response.response)
+    return response
+
+
+def kept_users():
+    return stream_with_context(item for item in ["ada", "bob", "eve"])
+
+
+def one_kept_user():
+    return stream_with_context(item for item in ["ada"])
+
+
+@pytest.mark.parametrize(
+    ("view", "seen", "holder"),
+    [
+        (
+            kept_users,
+            "1 of 2 chunks, the first of them chunk 1",
+            "in_pairs read the body: here:N  for item in items:",
+        ),
+        (
+            one_kept_user,
+            "1 of 1 chunk, the first of them chunk 0",
+            "an after_request function or a WSGI layer holds it back",
+        ),
+    ],
+)
+def test_a_chunk_that_is_held_back_until_the_context_has_gone(stream_of, view, seen, holder):
+    text = text_of(stream_of(view, hook=held_back).assert_request_context).splitlines()
+    name = view.__name__
+    assert text[1:4] == [
+        f"  seen:    {seen}, where no context was active",
+        f"  cause:   what view {name} (here:N  def {name}():) handed over had come to its end, and"
+        f" its context with it, when chunk {seen[-1]} came; {holder}",
+        "  remedy:  hand each chunk on as it comes, or claim the chunks that have a context:"
+        " stream.record.chunks",
+    ]
+
+
 # Empty bodies
 
 
@@ -814,6 +874,32 @@ def test_an_empty_body(stream_of):
         "  seen:    0 chunks, 0 items produced",
         "  cause:   what view nothing (here:N  def nothing():) handed over gave nothing",
         "  remedy:  see that it has something to yield",
+    ]
+
+
+def puts_nothing_back(response):
+    response.headers["X-Size"] = sum(len(item) for item in response.response)
+    return response
+
+
+@pytest.mark.parametrize(
+    ("claim", "given"),
+    [
+        ("assert_request_context", ()),
+        ("assert_chunk_count", (3,)),
+        ("assert_chunks", (["id,name\n"],)),
+        ("assert_order", ("ada",)),
+        ("take_until", ("ada",)),
+        ("assert_raises", (LookupError,)),
+    ],
+)
+def test_a_body_that_is_empty_because_somebody_has_read_it(stream_of, claim, given):
+    stream = stream_of(users, hook=puts_nothing_back)
+    text = text_of(getattr(stream, claim), *given).splitlines()
+    assert text[2:4] == [
+        "  cause:   after_request function puts_nothing_back read the body: here:N "
+        ' response.headers["X-Size"] = sum(len(item) for item in response.response)',
+        f"  remedy:  {COUNT}",
     ]
 
 
