@@ -10,7 +10,7 @@ import flask
 from .assertions import Claims
 from .context import missing_context_kind
 from .errors import StreamTimeout
-from .finding import Finding, called, named_view
+from .finding import Finding, called, is_bodiless, named_view
 from .missing import COMPLETE, find_missing_context, missing_context_cause, missing_context_remedy
 from .tape import Tape, Teardown
 from .transcript import counted, shown_error
@@ -212,22 +212,34 @@ def _context_left_finding(tape: Tape, left: str) -> Finding:
 
 
 def _source_left(tape: Tape, name: str, pulled: int) -> Finding:
-    cause = f"nobody closes it when {_how_it_ended(tape)}"
-    remedy = (
-        "close it in response.call_on_close(), or in a with or finally block of the generator,"
-        " which runs only once the generator was started"
-    )
-    if tape.passthrough:
-        cause += "; with direct_passthrough the functions of call_on_close() never run"
-        remedy = "leave direct_passthrough away, or hand over an iterable whose close() closes it"
-    elif _never_started(tape):
-        cause += ": a generator that never starts runs no finally block"
     return Finding(
         f"left {name!r} open",
         f"source {name!r} was neither closed nor read out; {counted(pulled, 'item')} pulled,"
         f" {counted(tape.delivered, 'chunk')} delivered",
+        *_why_left_open(tape),
+    )
+
+
+def _why_left_open(tape: Tape) -> tuple[str, str]:
+    cause = f"nobody closes it when {_how_it_ended(tape)}"
+    if tape.streamed is False:
+        return cause, "close it in the view, in a with or finally block"
+    if tape.passthrough:
+        if not is_bodiless(tape):
+            cause += "; with direct_passthrough the functions of call_on_close() never run"
+        return (
+            cause,
+            "leave direct_passthrough away, or hand over an iterable whose close() closes it",
+        )
+    if _never_started(tape):
+        return (
+            f"{cause}: a generator that never starts runs no finally block",
+            "close it in response.call_on_close(), or open it in the generator that closes it",
+        )
+    return (
         cause,
-        remedy,
+        "close it in response.call_on_close(), or in a with or finally block of the generator,"
+        " which runs only once the generator was started",
     )
 
 
@@ -237,6 +249,10 @@ def _never_started(tape: Tape) -> bool:
 
 
 def _how_it_ended(tape: Tape) -> str:
+    if tape.streamed is False:
+        return "the view has answered"
+    if is_bodiless(tape):
+        return "no body is sent"
     if tape.state == "failed":
         return "an error ends the body"
     if tape.exhausted_at is not None:

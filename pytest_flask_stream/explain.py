@@ -9,7 +9,7 @@ from __future__ import annotations
 from .body import Body
 from .context import missing_context_kind
 from .early import early_cause, early_remedy
-from .finding import Finding, amount, declared_length, named_view
+from .finding import Finding, amount, declared_length, is_bodiless, named_view
 from .frames import place_of_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .search import OrderedSearch
@@ -116,7 +116,7 @@ def no_chunks(tape: Tape) -> Finding:
 
 def empty(tape: Tape) -> tuple[str, str]:
     """Give cause and remedy of a body that is empty."""
-    if _is_bodiless(tape):
+    if is_bodiless(tape):
         remedy = "ask with GET" if tape.method == "HEAD" else "send a body with another status"
         return f"a response to {tape.method} with status {tape.status} has no body", remedy
     if tape.state == "closed":
@@ -130,10 +130,6 @@ def empty(tape: Tape) -> tuple[str, str]:
             "commit before the request, or open the stream with isolate=False",
         )
     return f"what {named_view(tape)} handed over gave nothing", "see that it has something to yield"
-
-
-def _is_bodiless(tape: Tape) -> bool:
-    return tape.method == "HEAD" or (tape.status or "")[:3] in ("204", "304")
 
 
 _LEFT = (
@@ -263,7 +259,7 @@ def not_buffered(tape: Tape, size: int, index: int, last: int) -> Finding:
 
 def no_template(tape: Tape, size: int) -> Finding:
     """No template was streamed."""
-    if tape.streamed and not tape.delivered and (_is_bodiless(tape) or tape.state == "closed"):
+    if tape.streamed and not tape.delivered and (is_bodiless(tape) or tape.state == "closed"):
         cause, remedy = empty(tape)
     else:
         cause = f"{named_view(tape)} sends no template, or one that was rendered at once"

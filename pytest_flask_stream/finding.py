@@ -74,6 +74,11 @@ def declared_length(tape: Tape) -> str:
     return "" if length is None else f", Content-Length: {length}"
 
 
+def is_bodiless(tape: Tape) -> bool:
+    """Tell whether this is a response that has no body, whatever the view has handed over."""
+    return tape.method == "HEAD" or (tape.status or "")[:3] in ("204", "304")
+
+
 def named_view(tape: Tape) -> str:
     """Name the view and its place."""
     view = tape.view

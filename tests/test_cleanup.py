@@ -6,7 +6,16 @@ import re
 import sqlite3
 
 import pytest
-from flask import Flask, Response, current_app, g, request, stream_with_context
+from flask import (
+    Flask,
+    Response,
+    abort,
+    current_app,
+    g,
+    redirect,
+    request,
+    stream_with_context,
+)
 from werkzeug.wsgi import ClosingIterator
 
 from pytest_flask_stream import Source, StreamClient
@@ -281,6 +290,59 @@ def test_a_finally_block_does_not_help_a_generator_that_never_starts(app, client
 
     text = failure_of(client.get("/").assert_cleaned_up)
     assert "a generator that never starts runs no finally block" in part(text, "cause")
+
+
+OPEN_IT_THERE = "close it in response.call_on_close(), or open it in the generator that closes it"
+NEVER_STARTS = ": a generator that never starts runs no finally block"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "cause", "remedy"),
+    [
+        ("HEAD", "/", f"when no body is sent{NEVER_STARTS}", OPEN_IT_THERE),
+        ("GET", "/204", f"when no body is sent{NEVER_STARTS}", OPEN_IT_THERE),
+        (
+            "HEAD",
+            "/passthrough",
+            "when no body is sent",
+            "leave direct_passthrough away, or hand over an iterable whose close() closes it",
+        ),
+        *(
+            (
+                method,
+                f"/{path}",
+                "when the view has answered",
+                "close it in the view, in a with or finally block",
+            )
+            for method in ("GET", "HEAD")
+            for path in ("first", "moved", "404")
+        ),
+    ],
+)
+@pytest.mark.parametrize("reads", [False, True])
+def test_nobody_has_left_where_no_body_was_streamed(
+    app, client, method, path, cause, remedy, reads
+):
+    @app.get("/", defaults={"what": "whole"})
+    @app.get("/<what>")
+    def view(what):
+        rows = Source(Rows(), "rows")
+        if what == "404":
+            abort(404)
+        if what == "moved":
+            return redirect("/elsewhere")
+        if what == "first":
+            return str(next(rows))
+        status = 204 if what == "204" else 200
+        items = (b"%d" % row for row in rows)
+        return Response(items, status, direct_passthrough=what == "passthrough")
+
+    stream = client.open(path, method=method)
+    if reads:
+        stream.drain()
+    text = failure_of(stream.assert_cleaned_up)
+    assert part(text, "cause") == f"nobody closes it {cause}"
+    assert part(text, "remedy") == remedy
 
 
 def test_a_generator_that_swallows_generator_exit_is_told_of(app, client):
