@@ -35,7 +35,7 @@ class CleanupClaims(Claims):
         What a teardown function takes away (a database session, a temporary file) is there for
         the whole body then. Flask 3.1.2 and 3.1.3 run them before the first chunk too, whatever
         the app does; the text says so. Reads to the end; an error that ends the stream does not
-        fail this claim.
+        fail this claim, unless it comes in place of the first chunk and they had run before it.
 
         .. versionadded:: 0.1
         """
@@ -83,7 +83,13 @@ def _teardown_finding(tape: Tape) -> Finding | None:
     if len(requests) > 1 or len(apps) > 1:
         return _torn_down_twice(tape, max(requests, apps, key=len))
     early = [teardown for teardown in tape.teardowns if teardown.delivered < tape.delivered]
-    return _torn_down_early(tape, early[0]) if early else None
+    if early:
+        seen = f"after {early[0].delivered} of {counted(tape.delivered, 'chunk')}"
+        return _torn_down_early(tape, early[0], seen)
+    failed = tape.state == "failed" and not tape.closing_raised
+    if failed and tape.torn_down_unread and not tape.delivered:
+        return _torn_down_early(tape, requests[0], "before chunk 0, and an error came in its place")
+    return None
 
 
 def _no_teardown(tape: Tape) -> Finding:
@@ -108,15 +114,14 @@ def _teardown_failed(tape: Tape) -> Finding:
     )
 
 
-def _torn_down_early(tape: Tape, teardown: Teardown) -> Finding:
+def _torn_down_early(tape: Tape, teardown: Teardown, when: str) -> Finding:
     cause = (
         f"what {named_view(tape)} handed over does not keep the context: Flask pops it when the"
         " view has returned, and whatever its teardown functions close is closed for the generator"
     )
     return Finding(
         "was torn down before its last chunk",
-        f"the teardown functions of the {teardown.kind} context ran after"
-        f" {teardown.delivered} of {counted(tape.delivered, 'chunk')}",
+        f"the teardown functions of the {teardown.kind} context ran {when}",
         *((cause, WRAP) if tape.streamed else COMPLETE),
     )
 

@@ -14,6 +14,7 @@ from .frames import place_of_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .search import OrderedSearch
 from .tape import Tape
+from .torn_down import OPEN_IT_THERE, speaks_of_teardown, teardown_functions
 from .transcript import counted, shown_bytes, shown_bytes_around, shown_error
 
 # Not streamed
@@ -92,6 +93,9 @@ def ended_by_error(tape: Tape) -> Finding:
             when = "while the body was being sent"
         cause = f"the app raised it {when}: {_the_error(tape)}"
         remedy = "mend the app, or claim the error with assert_raises()"
+        if speaks_of_teardown(tape):
+            cause += f"; {teardown_functions(tape)} had run by then"
+            remedy = OPEN_IT_THERE
         text, marked, own = str(error).partition("\n  remedy:  ")
         if marked:  # what we raised, as a server would have
             cause = f"a server ends the response there: {text}"

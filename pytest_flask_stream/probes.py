@@ -95,7 +95,10 @@ class Probe:
             # The generator that the client has left is in its traceback, with all that it holds.
             # The app lets go of that now; so do we, and keep another one in its place.
             error = GeneratorExit()
-        self.tape.teardowns.append(Teardown(kind, self.tape.delivered, error))
+        tape = self.tape
+        tape.teardowns.append(Teardown(kind, tape.delivered, error))
+        if tape.first_pull_produced is None:
+            tape.torn_down_unread = True
 
     def watch_template(self, events: Iterator[str]) -> Iterator[str]:
         """Pass the events of a template on, counting them."""
@@ -126,6 +129,10 @@ class Probe:
             tape.produced = 0
             tape.closable = hasattr(body, "close")
             tape.generator_unfinished = _unfinished(body) if inspect.isgenerator(body) else None
+            tape.teardown_functions = [
+                self.app.teardown_request_funcs,
+                {None: self.app.teardown_appcontext_funcs},
+            ]
             response.response = watched(body, self)
         else:
             tape.produced = len(body) if isinstance(body, (list, tuple)) else 1

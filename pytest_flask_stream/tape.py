@@ -11,7 +11,7 @@ The tape is the private, mutable side; users read it through
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from werkzeug.datastructures import Headers
@@ -108,9 +108,11 @@ class Tape:
         "state",
         "status",
         "streamed",
+        "teardown_functions",
         "teardowns",
         "template_events",
         "templates",
+        "torn_down_unread",
         "view_closed",
         "view_function",
         "waited",
@@ -185,6 +187,10 @@ class Tape:
         """Template events in a chunk, the empty ones too."""
 
         self.teardowns: list[Teardown] = []
+        self.torn_down_unread: bool = False
+        """Whether some of them ran before the first chunk was asked for."""
+        self.teardown_functions: list[Mapping[str | None, Sequence[Callable[..., object]]]] = []
+        """What they may have called, by the blueprint whose requests it is for."""
         self.closable: bool = False
         """Whether what the view handed over has a ``close()``."""
         self.closing_raised: bool = False

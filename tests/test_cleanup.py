@@ -197,6 +197,28 @@ def test_teardown_before_the_last_chunk_fails_and_names_the_view(app, client):
     assert part(text, "remedy").endswith("stream_with_context(generate())")
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_teardown_before_a_first_chunk_that_fails_is_told_of(app, client, kept):
+    @app.get("/")
+    def users():
+        def generate():
+            raise LookupError("Cannot operate on a closed database.")
+            yield
+
+        return stream_with_context(generate()) if kept else generate()
+
+    stream = client.get("/")
+    if kept and not tears_down_twice():
+        stream.assert_teardown_after_stream()
+        return
+    text = failure_of(stream.assert_teardown_after_stream)
+    if kept:
+        assert "this is Flask 3.1." in part(text, "cause")
+    else:
+        assert part(text, "seen").endswith("ran before chunk 0, and an error came in its place")
+        assert "does not keep the context" in part(text, "cause")
+
+
 def test_teardown_after_the_stream_judges_on_after_an_error(app, client):
     @app.get("/")
     def view():

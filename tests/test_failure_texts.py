@@ -1198,6 +1198,81 @@ def test_an_error_of_the_apps(stream_of, call, first, seen, cause, remedy):
     )
 
 
+class UserTable:
+    closed = False
+
+    def rows(self):
+        for name in ("ada", "bob"):
+            if self.closed:
+                raise LookupError("the table is closed")
+            yield name
+
+    def close(self):
+        self.closed = True
+
+
+def close_users(error):
+    g.users.close()
+
+
+def other_teardown(error):
+    pass
+
+
+@pytest.mark.parametrize("of_app", [True, False])
+@pytest.mark.parametrize("message", ["closed", "of another kind"])
+def test_an_error_of_what_a_teardown_function_has_closed(open_client, of_app, message):
+    app = Flask("texts", static_folder=None)
+    group, other = Blueprint("group", "texts"), Blueprint("other", "texts")
+
+    @group.get("/")
+    def users():
+        g.users = UserTable()
+
+        def generate(table=g.users):
+            try:
+                yield from table.rows()
+            except LookupError as error:
+                raise LookupError(f"{error}"[: None if message == "closed" else 5]) from None
+
+        return generate()
+
+    group.teardown_request(close_users)
+    other.teardown_request(other_teardown)
+    if of_app:
+        app.teardown_appcontext(other_teardown)
+    app.register_blueprint(group)
+    app.register_blueprint(other)
+    text = text_of(open_client(app).get("/").assert_complete).splitlines()
+    named = "close_users (here:N  def close_users(error):)"
+    if of_app:
+        named += " and other_teardown (here:N  def other_teardown(error):)"
+    if message == "closed":
+        assert text[2].endswith(f"; teardown function {named} had run by then")
+        assert text[3].startswith("  remedy:  open in the generator what it reads; or keep the")
+    else:
+        assert "teardown" not in text[2] + text[3]
+
+
+def test_teardown_functions_that_ran_after_an_error_have_no_part_in_it(open_client):
+    app = Flask("texts", static_folder=None)
+
+    app.teardown_appcontext(other_teardown)
+
+    @app.get("/")
+    def users():
+        def generate():
+            yield "ada"
+            raise LookupError("the table is closed")
+
+        return stream_with_context(generate())
+
+    stream = open_client(app).get("/")
+    text = text_of(stream.assert_complete)
+    torn_down_before_too = len(stream.record.teardowns) > 2  # by Flask 3.1.2 and 3.1.3
+    assert ("teardown function" in text) is torn_down_before_too
+
+
 def test_an_error_that_does_not_come(stream_of):
     assert text_of(stream_of(users).assert_raises, ValueError) == parts(
         "assert_raises(ValueError): GET /users.csv did not end in ValueError",
