@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from inspect import isfunction
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TypedDict, cast
 
@@ -359,6 +360,16 @@ def flask_app(app: object) -> Flask:
         return application
     raise TypeError(
         "app must be a flask.Flask or a client made by app.test_client(), not"
-        f" {application!r:.80} of type {type(application).__name__}; a WSGI layer is put around"
-        " the app with app.wsgi_app = Layer(app.wsgi_app)"
+        f" {_what_it_is(application)}"
+    )
+
+
+def _what_it_is(no_app: object) -> str:
+    if no_app is None:
+        return "None; does the fixture 'app' return it, or yield it?"
+    if isfunction(no_app):
+        return f"the function {no_app.__qualname__}; call it, where it makes the app"
+    return (
+        f"{no_app!r:.80} of type {type(no_app).__name__}; a WSGI layer is put around the app with"
+        " app.wsgi_app = Layer(app.wsgi_app)"
     )

@@ -36,6 +36,7 @@ _INI_HELP = {
 _REPORTED = 3
 _DEFAULT_SHOWN_CHUNKS = 3
 _SERVERS = ("werkzeug", "waitress")
+_FOR_THE_APP = ("stream_client", "live_stream_client", "stream_server")
 
 
 class MakeStreamClient(Protocol):
@@ -122,11 +123,18 @@ def _ini_settings(config: pytest.Config) -> StreamSettings:
     return cast("StreamSettings", settings)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     # Here and not in the fixture: a mistake in a marker is told of also where no fixture is used.
     __tracebackhide__ = True
     _marker_settings(item)
+    try:
+        return (yield)
+    except pytest.FixtureLookupError as error:
+        fixture = error.request.fixturename
+        if error.argname != "app" or fixture not in _FOR_THE_APP:
+            raise
+    raise _no_app(fixture)
 
 
 def _marker_settings(item: pytest.Item) -> StreamSettings:
@@ -174,7 +182,7 @@ def make_stream_client(request: pytest.FixtureRequest) -> MakeStreamClient:
     ) -> Any:
         __tracebackhide__ = True
         wanted = cast("StreamSettings", {**inherited, **settings})
-        app = _app(request, "stream_client") if app is None else app
+        app = _app(request) if app is None else app
         if live or config.getoption("flask_stream_live"):
             client = _live_client(request.node, app, wanted)
         else:
@@ -190,28 +198,32 @@ def make_stream_client(request: pytest.FixtureRequest) -> MakeStreamClient:
     return cast("MakeStreamClient", make)
 
 
+# These ask for ``app`` as an argument: so pytest knows of it when it collects, and runs a test once
+# for each parameter that ``app`` may have.
+
+
 @pytest.fixture
-def stream_client(make_stream_client: MakeStreamClient) -> StreamClient:
+def stream_client(app: Flask, make_stream_client: MakeStreamClient) -> StreamClient:
     """Give a ``StreamClient`` for the suite's ``app`` fixture, closed after the test."""
     __tracebackhide__ = True
-    return make_stream_client()
+    return make_stream_client(app)
 
 
 @pytest.fixture
-def live_stream_client(make_stream_client: MakeStreamClient) -> LiveStreamClient:
+def live_stream_client(app: Flask, make_stream_client: MakeStreamClient) -> LiveStreamClient:
     """Give a ``LiveStreamClient`` for the suite's ``app`` fixture, closed after the test.
 
     The app answers on a real server, which ``--flask-stream-server`` picks.
     """
     __tracebackhide__ = True
-    return make_stream_client(live=True)
+    return make_stream_client(app, live=True)
 
 
 @pytest.fixture
-def stream_server(request: pytest.FixtureRequest) -> AppServer:
+def stream_server(app: Flask, request: pytest.FixtureRequest) -> AppServer:
     """Give the running server behind ``live_stream_client``: ``.host``, ``.port``, ``.url``."""
     __tracebackhide__ = True
-    return _server(request.node, _app(request, "stream_server"))
+    return _server(request.node, app)
 
 
 def _live_client(item: pytest.Item, app: Any, settings: StreamSettings) -> StreamClient:
@@ -248,15 +260,19 @@ def _stop(servers: list[AppServer], server: AppServer) -> None:
     server.stop()
 
 
-def _app(request: pytest.FixtureRequest, fixture: str) -> Any:
+def _app(request: pytest.FixtureRequest) -> Any:
     __tracebackhide__ = True
     try:
         return request.getfixturevalue("app")
     except pytest.FixtureLookupError as error:
         if error.argname != "app":
             raise
-    raise pytest.UsageError(
-        f"{fixture} needs a fixture named 'app' that gives a flask.Flask, and there is none\n"
+    raise _no_app("make_stream_client()")
+
+
+def _no_app(asking: str) -> pytest.UsageError:
+    return pytest.UsageError(
+        f"{asking} needs a fixture named 'app' that gives a flask.Flask, and there is none\n"
         "  remedy:  define it in conftest.py, or call make_stream_client(your_app)"
     )
 

@@ -178,10 +178,13 @@ def test_wrong_apps(run):
         def test_none_for_a_server(stream_server):
             pass
 
+        def test_none_for_a_live_client(live_stream_client):
+            pass
+
         class TestNoFlask:
-            @pytest.fixture
-            def app(self):
-                return {"no": "app"}
+            @pytest.fixture(params=[{"no": "app"}, None, lambda: 1], ids=["dict", "none", "call"])
+            def app(self, request):
+                return request.param
 
             def test_no_flask(self, stream_client):
                 pass
@@ -204,16 +207,20 @@ def test_wrong_apps(run):
         """,
         conftest="",
     )
-    result.assert_outcomes(failed=1, errors=5)
+    result.assert_outcomes(failed=1, errors=8)
     text = result.stdout.str()
-    assert text.count("UsageError: stream_server needs a fixture named 'app' that gives a") == 1
-    assert text.count("UsageError: stream_client needs a fixture named 'app' that gives a") == 2
+    for asking in ("stream_client", "make_stream_client()", "stream_server", "live_stream_client"):
+        needs = f"UsageError: {asking} needs a fixture named 'app' that gives a flask.Flask, and"
+        assert text.count(needs) == 1
     assert (
-        text.count("remedy:  define it in conftest.py, or call make_stream_client(your_app)") == 3
+        text.count("remedy:  define it in conftest.py, or call make_stream_client(your_app)") == 4
     )
+    no_app = "E *TypeError: app must be a flask.Flask or a client made by app.test_client(), not"
     result.stdout.fnmatch_lines_random(
         [
-            "E *TypeError: app must be a flask.Flask or a client made by app.test_client(), not*",
+            f"{no_app} {{'no': 'app'}} of type dict; a WSGI layer *",
+            f"{no_app} None; does the fixture 'app' return it, or yield it[?]",
+            f"{no_app} the function TestNoFlask.<lambda>; call it, where it makes the app",
             "E *LookupError: the user's own error",
             "E *fixture 'missing_thing' not found",
         ]
@@ -221,6 +228,38 @@ def test_wrong_apps(run):
     assert ":in make" not in text
     assert "def _app(" not in text
     assert "def _flask_client(" not in text
+
+
+def test_a_test_runs_once_for_each_parameter_of_the_app(run):
+    result = run(
+        """
+        import pytest
+        from flask import Flask
+
+        @pytest.fixture(params=["dev", "prod"])
+        def app(request):
+            app = Flask(__name__)
+
+            @app.get("/")
+            def name():
+                return (part for part in [request.param])
+
+            return app
+
+        def test_in_process(stream_client):
+            assert stream_client.get("/").read_text() in ("dev", "prod")
+
+        def test_live(live_stream_client):
+            assert live_stream_client.get("/").read_text() in ("dev", "prod")
+
+        def test_server(stream_server):
+            assert stream_server.url
+        """,
+        "-v",
+        conftest="",
+    )
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["*::test_in_process[[]dev] PASSED*", "*::test_in_process[[]prod]*"])
 
 
 def test_errors_of_closing(run):
