@@ -8,6 +8,7 @@ from contextvars import Context
 import flask
 
 from .assertions import Claims
+from .complete import page_instead
 from .context import missing_context_kind
 from .errors import StreamTimeout
 from .finding import Finding, called, is_bodiless, named_view
@@ -122,7 +123,7 @@ def _torn_down_early(tape: Tape, teardown: Teardown, when: str) -> Finding:
     return Finding(
         "was torn down before its last chunk",
         f"the teardown functions of the {teardown.kind} context ran {when}",
-        *((cause, WRAP) if tape.streamed else COMPLETE),
+        *((cause, WRAP) if tape.streamed else page_instead(tape) or COMPLETE),
     )
 
 

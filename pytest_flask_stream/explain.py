@@ -7,10 +7,10 @@ context in :mod:`.missing`; how a finding is written down is in :mod:`.finding`.
 from __future__ import annotations
 
 from .body import Body
+from .complete import complete_body, page_instead, status_page
 from .context import missing_context_kind
 from .early import early_cause, early_remedy
 from .finding import Finding, amount, declared_length, is_bodiless, named_view
-from .frames import place_of_view
 from .missing import find_missing_context, missing_context_cause, missing_context_remedy
 from .search import OrderedSearch
 from .tape import Tape
@@ -30,51 +30,15 @@ def not_streamed(tape: Tape) -> Finding:
             "a WSGI layer in front of the app answered, or the request never got to Flask",
             "test the layer itself with read() and assert_chunks(), or ask for a path it lets pass",
         )
-    if (tape.status or "2")[0] in "345":
-        return _status_page(tape, received)
+    page = status_page(tape)
+    if page is not None:
+        seen = f"status {tape.status}, a complete body; {received}"
+        return Finding("was not streamed", seen, *page)
     return Finding(
         "was not streamed",
         f"a complete body of {counted(tape.produced, 'part')} ({tape.body_type}); {received}",
-        *_complete_body(tape),
+        *complete_body(tape),
     )
-
-
-def _complete_body(tape: Tape) -> tuple[str, str]:
-    return (
-        f"{_answering(tape)} handed over a complete body, not an iterator",
-        "return the generator itself, as in Response(generate()): list(…), ''.join(…), jsonify,"
-        " render_template, and .data or get_data() make the whole body first",
-    )
-
-
-_STATUS_REMEDIES = {
-    "3": "ask for the page that it redirects to, or follow_redirects=True",
-    "4": "mend the request: its path, method, data, or who is logged in",
-    "5": "mend the app: an error handler hides the exception; TESTING = True lets it out",
-}
-
-
-def _status_page(tape: Tape, received: str) -> Finding:
-    status = tape.status or ""
-    cause = "no view matched the request, and Flask answered with a page"
-    if tape.view_function is not None:
-        cause = f"{_answering(tape)} answered with a page, which is complete"
-    remedy = _STATUS_REMEDIES[status[0]]
-    if status.startswith("304"):
-        cause = "the client is told to take what it has: this answer has no body"
-        remedy = "ask without If-None-Match and If-Modified-Since"
-    elif status.startswith("416"):
-        remedy = "ask without a Range header, or for a range that the body has"
-    return Finding(
-        "was not streamed", f"status {status}, a complete body; {received}", cause, remedy
-    )
-
-
-def _answering(tape: Tape) -> str:
-    """Name the view, and what may have answered in its place."""
-    hooks = [place for hook in tape.before_request if (place := place_of_view(hook, tape.method))]
-    named = " or ".join(f"{place.function} ({place})" for place in hooks)
-    return named_view(tape) + (f", or before_request function {named}," if hooks else "")
 
 
 # Ended otherwise than claimed
@@ -173,7 +137,7 @@ def too_few(tape: Tape, count: int, wanted: int) -> Finding:
     if tape.early is not None:
         otherwise = early_cause(tape.early), early_remedy(tape)
     elif tape.streamed is False:
-        otherwise = _complete_body(tape)
+        otherwise = page_instead(tape) or complete_body(tape)
     elif tape.produced > tape.delivered:
         otherwise = f"a layer behind {named_view(tape)} merges its items", _MEND
     elif tape.delivered > count:
@@ -220,7 +184,14 @@ def different_chunk(tape: Tape, index: int, expected: bytes, actual: bytes) -> F
     pairs = enumerate(zip(expected, actual, strict=False))
     shorter = min(len(expected), len(actual))
     same = next((at for at, (one, other) in pairs if one != other), shorter)
-    if tape.early is not None:
+    remedy = (
+        "claim the chunks as they are cut, or the text with read_text() where the cut is of no"
+        " concern"
+    )
+    page = page_instead(tape)
+    if page is not None:
+        cause, remedy = page
+    elif tape.early is not None:
         cause = early_cause(tape.early)
     elif same == shorter:
         cause = "the body is cut elsewhere than claimed"
@@ -232,8 +203,7 @@ def different_chunk(tape: Tape, index: int, expected: bytes, actual: bytes) -> F
         f" expected {shown_bytes_around(expected, same)} ({counted(len(expected), 'byte')}), first"
         f" difference at byte {same}",
         cause,
-        "claim the chunks as they are cut, or the text with read_text() where the cut is of no"
-        " concern",
+        remedy,
     )
 
 
@@ -266,8 +236,10 @@ def no_template(tape: Tape, size: int) -> Finding:
     if tape.streamed and not tape.delivered and (is_bodiless(tape) or tape.state == "closed"):
         cause, remedy = empty(tape)
     else:
-        cause = f"{named_view(tape)} sends no template, or one that was rendered at once"
-        remedy = f"stream it: {_buffer_remedy(size)}"
+        cause, remedy = page_instead(tape) or (
+            f"{named_view(tape)} sends no template, or one that was rendered at once",
+            f"stream it: {_buffer_remedy(size)}",
+        )
     return Finding(
         f"is not a template streamed {_buffering(size)}",
         f"no template was streamed; {amount(tape)}{declared_length(tape)}",
@@ -295,7 +267,7 @@ def not_in_order(tape: Tape, arrived: Body, search: OrderedSearch) -> Finding:
     fragment = shown_bytes(search.fragments[number])
     where = f"after byte {_end_of_last(search)}" if number else "anywhere"
     earlier = b"".join(arrived.kept).find(search.fragments[number])
-    otherwise = (f"{named_view(tape)} does not yield it", _MEND)
+    otherwise = page_instead(tape) or (f"{named_view(tape)} does not yield it", _MEND)
     seen = f"fragment {number}, {fragment}, does not occur {where} in {amount(tape, arrived)}"
     if number and earlier >= 0:
         seen += f"; it occurs at byte {earlier}"
@@ -317,7 +289,9 @@ def not_found(tape: Tape, arrived: Body, taken: int, condition: object) -> Findi
         remedy = "call take_until() before what reads that far, or look at .chunks"
     else:
         cause, remedy = ended_early(
-            tape, (f"{named_view(tape)} does not yield it", "mend the app, or the condition")
+            tape,
+            page_instead(tape)
+            or (f"{named_view(tape)} does not yield it", "mend the app, or the condition"),
         )
     return Finding(
         "ended before the condition was true",

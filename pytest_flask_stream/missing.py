@@ -6,6 +6,7 @@ import re
 from traceback import walk_tb
 from types import FrameType
 
+from .complete import page_instead
 from .context import missing_context_kind
 from .early import early_cause, early_remedy
 from .finding import Finding, named_view
@@ -96,7 +97,7 @@ def no_request_context(tape: Tape, indexes: list[int]) -> Finding:
     )
     remedy = missing_context_remedy("request")
     if not tape.streamed:
-        cause, remedy = COMPLETE
+        cause, remedy = page_instead(tape) or COMPLETE
     elif tape.produced_early:
         cause, remedy = early_cause(tape.early), early_remedy(tape)
     elif not _items_in(tape, first):

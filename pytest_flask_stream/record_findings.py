@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .complete import page_instead
 from .early import early_cause, early_remedy
 from .finding import Finding, named_view
 from .record_cuts import Cut, RecordFormat
@@ -137,10 +138,11 @@ def _first_seen(chunks: list[bytes], tally: Tally) -> str:
 
 def _reason(tape: Tape, kind: RecordFormat, tally: Tally) -> tuple[str, str]:
     view = named_view(tape)
-    if tally.only_unended:
+    page = page_instead(tape)
+    if tally.only_unended and page is None:
         return _unended(tape, view)
     if tape.streamed is False:
-        return (
+        return page or (
             f"{view} handed over a complete body, not an iterator",
             "return a generator that yields each record by itself",
         )

@@ -259,7 +259,9 @@ def test_a_test_runs_once_for_each_parameter_of_the_app(run):
         conftest="",
     )
     result.assert_outcomes(passed=6)
-    result.stdout.fnmatch_lines(["*::test_in_process[[]dev] PASSED*", "*::test_in_process[[]prod]*"])
+    result.stdout.fnmatch_lines(
+        ["*::test_in_process[[]dev] PASSED*", "*::test_in_process[[]prod]*"]
+    )
 
 
 def test_errors_of_closing(run):
