@@ -2,7 +2,7 @@
 
 A claim that does not hold is no error of ours but an :class:`AssertionError`, and misuse is a
 :class:`TypeError`, a :class:`ValueError` or a ``pytest.UsageError``. What stands here is what
-can happen to a *stream*. The texts end in the way out, so that a reader of a failing test need
+can happen to a *stream*. The texts name the way out, so that a reader of a failing test need
 not look anything up; the attributes hold the same facts for a program.
 """
 
@@ -39,9 +39,17 @@ class StreamError(Exception):
         super().__init__(_with_transcript(text, record))
         self.record = record
 
+    def _add_note(self, note: str) -> None:
+        """Say more, above the remedy; the same is said once."""
+        head, remedy, rest = str(self).partition("  remedy:")
+        line = f"  note:    {note}\n"
+        if line not in head:
+            self.args = (head + line + remedy + rest,)
+
 
 _LET_END = {
-    "opening": "let the view return",
+    "opening": "let the view return, and nothing else read its body (an after_request function, a"
+    " WSGI layer)",
     "pull": "let the generator end or yield; for an endless stream take() what the test needs and"
     " disconnect()",
     "closing": "let the generator end or yield, and its finally, close() and the teardown functions"

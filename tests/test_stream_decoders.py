@@ -240,6 +240,70 @@ def test_a_timeout_is_raised_and_raised_again(get):
     over.set()
 
 
+@pytest.mark.parametrize(
+    ("content_type", "item", "read", "awaited"),
+    [
+        (
+            "text/event-stream",
+            "data: 1\n",
+            StreamedResponse.iter_sse,
+            "an event is data lines, and an empty line behind them",
+        ),
+        ("text/plain", "xxxx", StreamedResponse.iter_lines, "a line wants its end"),
+        ("text/csv", "1,2;", StreamedResponse.iter_csv, "a row wants its end"),
+        ("text/plain", "[1, ", StreamedResponse.iter_ndjson, "a value wants the end of its line"),
+        (
+            "multipart/x-mixed-replace; boundary=picture",
+            "--frame\r\n\r\nx\r\n",
+            StreamedResponse.iter_parts,
+            "no line of it begins with the boundary of the header, b'picture'",
+        ),
+        (
+            "multipart/x-mixed-replace; boundary=frame",
+            "--frame\r\n\r\nx--frame",
+            StreamedResponse.iter_parts,
+            "a part wants a delimiter behind it",
+        ),
+    ],
+)
+def test_a_stream_that_goes_on_without_a_record_says_what_is_missing(
+    get, content_type, item, read, awaited
+):
+    stream = get(Endless(lambda number: item, content_type), max_chunks=3)
+    for _ in range(2):
+        with pytest.raises(EndlessStream) as caught:
+            next(read(stream))
+    size = 4 * len(item)
+    note = f"  note:    nothing is complete in the {size} bytes so far: {awaited}\n  remedy:  of an"
+    assert note in str(caught.value)
+    assert str(caught.value).count("  note:  ") == 1
+
+
+def test_a_stream_that_is_stuck_behind_a_record_misses_nothing(get):
+    stream = get(Endless("data: {}\n\n".format, "text/event-stream"), max_chunks=3)
+    events = stream.iter_sse()
+    with pytest.raises(EndlessStream) as caught:
+        list(events)
+    assert "note:" not in str(caught.value)
+
+
+def test_a_stuck_stream_says_what_its_first_record_lacks(get):
+    over = threading.Event()
+
+    def rows():
+        yield "data: 1\n"
+        while not over.is_set():
+            pass
+
+    stream = get(rows)
+    stream.timeout = 0.05
+    for _ in range(2):
+        with pytest.raises(StreamTimeout) as caught:
+            next(stream.iter_sse())
+        assert str(caught.value).count("nothing is complete in the 8 bytes so far: an event") == 1
+    over.set()
+
+
 def test_a_bad_record_tells_where_it_is_and_does_not_end_the_reading(get):
     stream = get(lambda: iter(['{"a": 1}\n', "\n", "{oops", "}\n3\n", b"\xff\n4"]))
     values = stream.iter_ndjson()
@@ -249,7 +313,8 @@ def test_a_bad_record_tells_where_it_is_and_does_not_end_the_reading(get):
     error = caught.value
     assert (error.record, error.chunk, error.offset) == (1, 2, 10)
     assert stream.delivered == 4
-    assert str(error).startswith("the line is not JSON: ")
+    assert str(error).startswith("the line is not JSON: Expecting property name")
+    assert ": b'{oops}' (record 1," in str(error)
     assert str(error).endswith("(record 1, chunk 2, byte offset 10)")
     assert next(values) == 3
     with pytest.raises(DecodeError) as caught:

@@ -22,6 +22,13 @@ from pytest_flask_stream.errors import DecodeError
 
 T = TypeVar("T")
 
+_SHOWN = 60
+
+
+def shown(data: bytes | str) -> str:
+    """Give the beginning of what cannot be decoded, as a literal."""
+    return repr(data) if len(data) <= _SHOWN else f"{data[:_SHOWN]!r}…"
+
 
 class Place(NamedTuple):
     """Where a byte stands: the number of its chunk and its offset in the body, both from 0."""
@@ -41,6 +48,8 @@ class Decoder(ABC, Generic[T]):
 
     failed: bool = False
     """Whether an error has ended the decoding, so that no further value can come."""
+
+    _awaited = "more bytes"  # what a first value wants, told where a stream goes on without one
 
     def __init__(self) -> None:
         self._chunk = -1
@@ -89,6 +98,14 @@ class Decoder(ABC, Generic[T]):
         self._ended = True
         self._offset = self._size
         return iter(()) if self.failed else self._deliver(self._finish())
+
+    @property
+    def _missed(self) -> str | None:
+        """What the first value lacks, if bytes have come and none has."""
+        if self._record or not self._size:
+            return None
+        plural = "" if self._size == 1 else "s"
+        return f"nothing is complete in the {self._size} byte{plural} so far: {self._awaited}"
 
     @abstractmethod
     def _decode(self, data: bytes) -> Iterable[T | DecodeError]:

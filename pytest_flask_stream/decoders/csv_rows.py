@@ -41,6 +41,8 @@ class CSVDecoder(CharsetDecoder[Row]):
     .. versionadded:: 0.1
     """
 
+    _awaited = "a row wants its end"
+
     def __init__(
         self,
         dialect: str | csv.Dialect | type[csv.Dialect] = "excel",

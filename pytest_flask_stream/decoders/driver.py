@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from pytest_flask_stream.errors import EndlessStream, StreamTimeout
+
 from .base import Decoder
 
 T = TypeVar("T")
@@ -76,8 +78,10 @@ class Decoding(Iterator[T]):
             chunk = next(self._chunks)
         except StopIteration:
             return self._end()
-        except BaseException:
+        except BaseException as error:
             self._interrupted = True
+            if isinstance(error, EndlessStream | StreamTimeout) and self._decoder._missed:
+                error._add_note(self._decoder._missed)
             raise
         self._interrupted = False
         if self._content is None:

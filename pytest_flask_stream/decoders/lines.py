@@ -30,6 +30,8 @@ class LineDecoder(CharsetDecoder[str]):
     .. versionadded:: 0.1
     """
 
+    _awaited = "a line wants its end"
+
     def __init__(self, encoding: str = "utf-8") -> None:
         __tracebackhide__ = True
         super().__init__(encoding)

@@ -18,7 +18,7 @@ from werkzeug.datastructures import Headers
 
 from pytest_flask_stream.errors import DecodeError
 
-from .base import Decoder, Place
+from .base import Decoder, Place, shown
 from .delimiters import CR, LF, DelimiterSearch
 from .part_headers import content_length, parse_headers
 
@@ -63,8 +63,10 @@ class MultipartDecoder(Decoder[Part]):
     def __init__(self, boundary: str | bytes) -> None:
         __tracebackhide__ = True
         super().__init__()
+        needle = _as_bytes(boundary)
+        self._awaited = f"no line of it begins with the boundary of the header, {shown(needle)}"
         self._buffer = bytearray()
-        self._search = DelimiterSearch(_as_bytes(boundary), self._buffer)
+        self._search = DelimiterSearch(needle, self._buffer)
         self._state: Literal["preamble", "headers", "body", "epilogue"] = "preamble"
         self._base = 0  # the offset in the body of the buffer's first byte
         self._begin = 0  # of the body, or of the header line that is next
@@ -149,6 +151,7 @@ class MultipartDecoder(Decoder[Part]):
 
     def _begin_part(self, index: int, *, closing: bool) -> None:
         self._state = "epilogue" if closing else "headers"
+        self._awaited = "a part wants a delimiter behind it"
         self._begin = self._scanned = index
         self._place = None
         self._lines = []
@@ -194,7 +197,7 @@ class MultipartDecoder(Decoder[Part]):
         try:
             self._headers = parse_headers(self._lines)
         except ValueError as error:
-            reason = f"the part's header cannot be read: {error}"
+            reason = f"the part's header, which an empty line ends, cannot be read: {error}"
             parts.append(self._last_error(reason, self._place or self._here, error))
             return False
         return True

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .base import Decoder, Place
+from .base import Decoder, Place, shown
 
 _BLANK = " \t\r"  # what JSON calls whitespace (RFC 8259, section 2), the line feed excepted
 _raw_decode = json.JSONDecoder().raw_decode
@@ -46,6 +46,8 @@ class NDJSONDecoder(Decoder[Any]):
 
     .. versionadded:: 0.1
     """
+
+    _awaited = "a value wants the end of its line"
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +101,6 @@ class NDJSONDecoder(Decoder[Any]):
         except RecursionError as error:
             return self._error("the line's JSON is nested too deeply", place, error)
         except ValueError as error:
-            return self._error(f"the line is not JSON: {error}", place, error)
+            return self._error(f"the line is not JSON: {error}: {shown(line)}", place, error)
         self._record += 1
         return value

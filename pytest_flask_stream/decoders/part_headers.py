@@ -6,6 +6,8 @@ import re
 
 from werkzeug.datastructures import Headers
 
+from .base import shown
+
 _PARAMETER = re.compile(r';\s*([^\s;=]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))', re.DOTALL)
 _MAX_DIGITS = 640  # Python converts as many whatever its limit is set to
 
@@ -33,7 +35,7 @@ def parse_headers(lines: list[bytes]) -> Headers:
             continue
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
-            raise ValueError(f"{line!r:.80} is no header field")
+            raise ValueError(f"{shown(line)} is no header field")
         fields.append((name.strip(), [value.strip()]))
     return Headers([(name, " ".join(values)) for name, values in fields])
 

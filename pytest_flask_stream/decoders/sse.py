@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .base import Decoder
+from .base import Decoder, shown
 
 _MAX_DIGITS = 640  # Python converts as many whatever its limit is set to
 
@@ -54,9 +54,14 @@ class ServerSentEvent:
     def json(self) -> Any:
         """Give the data as JSON.
 
-        :raises ValueError: if it is none.
+        :raises json.JSONDecodeError: if it is none.
         """
-        return json.loads(self.data)
+        __tracebackhide__ = True
+        try:
+            return json.loads(self.data)
+        except json.JSONDecodeError as error:
+            reason = f"the event's data {shown(self.data)} is not JSON: {error.msg}"
+            raise json.JSONDecodeError(reason, error.doc, error.pos) from None
 
 
 class SSEDecoder(Decoder[ServerSentEvent]):
@@ -72,6 +77,8 @@ class SSEDecoder(Decoder[ServerSentEvent]):
 
     .. versionadded:: 0.1
     """
+
+    _awaited = "an event is data lines, and an empty line behind them"
 
     def __init__(self) -> None:
         super().__init__()

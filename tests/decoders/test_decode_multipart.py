@@ -279,6 +279,11 @@ def test_bad_arguments_are_errors_at_once() -> None:
 def test_the_text_of_errors() -> None:
     with pytest.raises(DecodeError, match=r"cannot be read: 'none' is no header field \(record 0"):
         list(MultipartDecoder("b").feed(b"--b\r\nnone\r\n\r\n"))
+    picture = b"\xff\xd8" + bytes(100) + b"\r\n"
+    with pytest.raises(DecodeError, match="header, which an empty line ends, cannot be") as caught:
+        list(MultipartDecoder("b").feed(b"--b\r\n" + picture + b"\r\n"))
+    shown = repr("\xff\xd8" + "\0" * 58)
+    assert f"cannot be read: {shown}… is no header field" in str(caught.value)
     decoder = MultipartDecoder("b")
     list(decoder.feed(b"x"))
     with pytest.raises(DecodeError, match="does not begin any line of the body"):

@@ -200,5 +200,5 @@ class TestServerSentEvent:
 
     def test_json(self) -> None:
         assert ServerSentEvent(data='{"a":\n[1]}').json() == {"a": [1]}
-        with pytest.raises(json.JSONDecodeError):
+        with pytest.raises(json.JSONDecodeError, match=r"data '\[DONE' is not JSON: Expecting"):
             ServerSentEvent(data="[DONE").json()
