@@ -1,4 +1,7 @@
-"""Names that the responses of Flask, httpx, requests and aiohttp have, and ours has not."""
+"""Names that the responses of Flask, httpx, requests and aiohttp have, and ours has not.
+
+And ``wire``, which only a stream of live mode has.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ _INSTEAD = {
     "iter_chunked": "for chunk in stream",
     "iter_encoded": "for chunk in stream",
     "stream": "for chunk in stream",
+    "iter_json": "iter_ndjson()",
     "response": "chunks",
     "is_streamed": "streamed, or assert_streamed()",
     "call_on_close": "record.teardowns, after the end",
+    "wire": "live_stream_client, whose streams have one",
 }
 
 

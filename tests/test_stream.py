@@ -1013,6 +1013,7 @@ def test_next_and_for_and_take_know_no_limit(get):
         ("iter_bytes", "for chunk in stream"),
         ("iter_content", "for chunk in stream"),
         ("iter_encoded", "for chunk in stream"),
+        ("iter_json", "iter_ndjson()"),
         ("response", "chunks"),
         ("is_streamed", "streamed"),
     ],
@@ -1025,6 +1026,14 @@ def test_a_name_that_other_responses_have_is_answered_with_ours(get, name, inste
     assert (caught.value.name, caught.value.obj) == (name, stream)
     assert not hasattr(stream, name)
     assert over_the_wire or stream.produced == 0
+
+
+def test_a_stream_in_process_says_who_has_a_wire(get, over_the_wire):
+    if over_the_wire:
+        pytest.skip("there it has one")
+    stream = get(view_of("a"))
+    with pytest.raises(AttributeError, match="use live_stream_client, whose streams have one"):
+        _ = stream.wire
 
 
 def test_a_name_that_nobody_knows_is_a_plain_attribute_error(get):

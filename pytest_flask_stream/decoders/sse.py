@@ -54,7 +54,7 @@ class ServerSentEvent:
     def json(self) -> Any:
         """Give the data as JSON.
 
-        :raises json.JSONDecodeError: if it is none.
+        :raises ValueError: if it is none; it is a ``json.JSONDecodeError``.
         """
         __tracebackhide__ = True
         try:
