@@ -80,6 +80,15 @@ def missing_context_remedy(kind: str | None, error: BaseException | None = None)
     return f"{wrap}, or read what it needs of the request in the view"
 
 
+def why_it_ended(tape: Tape) -> list[str]:
+    """Give cause and remedy as lines, if a streamed body ended for want of a context."""
+    found = find_missing_context(tape.error) if tape.streamed else None
+    if found is None:
+        return []
+    remedy = missing_context_remedy(missing_context_kind(found), found)
+    return [f"  cause:   {missing_context_cause(found, tape)}", f"  remedy:  {remedy}"]
+
+
 def _stock_client(tape: Tape) -> str:
     if tape.ambient:
         return "the test has a context of its own pushed, and Flask's client would have shown that"

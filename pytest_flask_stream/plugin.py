@@ -311,18 +311,26 @@ def pytest_runtest_makereport(
     report = yield
     opened = item.stash.get(_opened_key, [])
     if report.failed and opened:
-        report.sections.append((SECTION, _report(opened, item.config)))
+        raised = None if call.excinfo is None else call.excinfo.value
+        report.sections.append((SECTION, _report(opened, item.config, raised)))
     if report.failed or call.when == "teardown":  # told once; and a second run has its own
         opened.clear()
     return report
 
 
-def _report(records: list[StreamRecord], config: pytest.Config) -> str:
+def _report(
+    records: list[StreamRecord], config: pytest.Config, raised: BaseException | None
+) -> str:
     verbosity = config.get_verbosity()
     shown = records if verbosity >= 1 else records[-_REPORTED:]
     left_out = len(records) - len(shown)
     texts = [f"({left_out} more with -v)"] if left_out else []
-    texts += [record.transcript(limit=_shown_chunks(config)) for record in shown]
+    for record in shown:
+        texts.append(record.transcript(limit=_shown_chunks(config)))
+        if raised is not None and record.error is raised:  # no claim has said why
+            from .missing import why_it_ended
+
+            texts += why_it_ended(record._tape)
     return "\n".join(texts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -289,6 +290,47 @@ def test_errors_of_closing(run):
 
 
 # The report
+
+
+def test_an_error_for_want_of_a_context_is_explained_where_no_claim_does(run):
+    result = run(
+        """
+        from flask import request
+
+        def add_routes(app):
+            @app.get("/forgot")
+            def forgot():
+                def generate():
+                    yield request.args["name"]
+                return generate()
+
+        def test_read(app, stream_client):
+            add_routes(app)
+            stream_client.get("/ok").drain()
+            stream_client.get("/forgot").read()
+
+        def test_claim(app, stream_client):
+            add_routes(app)
+            stream_client.get("/forgot").assert_complete()
+
+        def test_of_its_own(app, stream_client):
+            stream_client.get("/ok").drain()
+            request.args
+        """
+    )
+    result.assert_outcomes(failed=3)
+    read, claim, own = sections(result)
+    assert heads(read) == ["GET /ok", "GET /forgot"]
+    assert re.fullmatch(
+        r"  cause:   generate touched request when the request context was gone:"
+        r" \S+\.py:\d+  yield request.args\[\"name\"\]; a context that is pushed in .*",
+        read[-2],
+    )
+    assert read[-1] == (
+        "  remedy:  wrap the generator: stream_with_context(generate()), or read what it needs of"
+        " the request in the view"
+    )
+    assert not any("remedy:" in line for line in [*claim, *own])
 
 
 FAILING = """
