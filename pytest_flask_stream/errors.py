@@ -57,6 +57,11 @@ _LET_END = {
 }
 
 
+NEVER_TRUE = (
+    "start(until=…) never became true; it has to ask for something that the first pull brings about"
+)
+
+
 class StreamTimeout(StreamError, TimeoutError):
     """The app kept the test waiting longer than ``timeout`` on one stream.
 

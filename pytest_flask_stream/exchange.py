@@ -25,7 +25,7 @@ from .body import Body
 from .budget import Budget
 from .context import flask_variables, stream_context
 from .deadline import Interrupted, watchdog
-from .errors import StreamClosed, StreamError, StreamTimeout
+from .errors import NEVER_TRUE, StreamClosed, StreamError, StreamTimeout
 from .first_pull import FirstPull
 from .frames import Place, clear_frames
 from .gateway import Gateway
@@ -229,7 +229,7 @@ class Exchange:
         if first.failed:
             self.next_chunk()  # raises what the app raised
         self._starting = None
-        self._abandon("pull", first, "start(until=…) never became true")
+        self._abandon("pull", first, NEVER_TRUE)
 
     def _still_left(self) -> float | None:
         budget = self.budget

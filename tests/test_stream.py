@@ -435,7 +435,9 @@ def test_an_error_ends_the_wait_for_a_condition(get):
 def test_a_condition_that_never_comes_true_is_a_timeout(get):
     stream = get(view_of("a"))
     stream.timeout = 0.05
-    with pytest.raises(StreamTimeout, match="never became true"):
+    with pytest.raises(
+        StreamTimeout, match="never became true; it has to ask for something that the first pull"
+    ):
         stream.start(until=lambda: False)
     assert stream.state == "timeout"
 

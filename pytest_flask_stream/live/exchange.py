@@ -20,6 +20,7 @@ from pytest_flask_stream.body import Body
 from pytest_flask_stream.budget import Budget
 from pytest_flask_stream.debugging import debugging
 from pytest_flask_stream.errors import (
+    NEVER_TRUE,
     StreamClosed,
     StreamError,
     StreamServerError,
@@ -199,7 +200,7 @@ class LiveExchange:
             while not until():
                 if self._served.error is not None:
                     break
-                self._patience("pull", "start(until=…) never became true")
+                self._patience("pull", NEVER_TRUE)
                 pause.wait(_LOOK_EVERY)  # nobody tells when a condition becomes true
             else:
                 return
