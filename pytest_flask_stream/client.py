@@ -367,9 +367,8 @@ def flask_app(app: object) -> Flask:
 def _what_it_is(no_app: object) -> str:
     if no_app is None:
         return "None; does the fixture 'app' return it, or yield it?"
-    if isfunction(no_app):
-        return f"the function {no_app.__qualname__}; call it, where it makes the app"
+    factory = " call it, if it makes the app;" if isfunction(no_app) else ""
     return (
-        f"{no_app!r:.80} of type {type(no_app).__name__}; a WSGI layer is put around the app with"
-        " app.wsgi_app = Layer(app.wsgi_app)"
+        f"{no_app!r:.80} of type {type(no_app).__name__};{factory} a WSGI layer is put around the"
+        " app with app.wsgi_app = Layer(app.wsgi_app)"
     )

@@ -123,18 +123,11 @@ def _ini_settings(config: pytest.Config) -> StreamSettings:
     return cast("StreamSettings", settings)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     # Here and not in the fixture: a mistake in a marker is told of also where no fixture is used.
     __tracebackhide__ = True
     _marker_settings(item)
-    try:
-        return (yield)
-    except pytest.FixtureLookupError as error:
-        fixture = error.request.fixturename
-        if error.argname != "app" or fixture not in _FOR_THE_APP:
-            raise
-    raise _no_app(fixture)
 
 
 def _marker_settings(item: pytest.Item) -> StreamSettings:
@@ -268,6 +261,19 @@ def _app(request: pytest.FixtureRequest) -> Any:
         if error.argname != "app":
             raise
     raise _no_app("make_stream_client()")
+
+
+@pytest.hookimpl(wrapper=True, specname="pytest_runtest_setup")
+def pytest_runtest_setup_with_app() -> Generator[None, None, None]:
+    # A hook of its own: a wrapper that raises before it yields would break pytest's wrappers.
+    __tracebackhide__ = True
+    try:
+        return (yield)
+    except pytest.FixtureLookupError as error:
+        fixture = error.request.fixturename
+        if error.argname != "app" or fixture not in _FOR_THE_APP:
+            raise
+    raise _no_app(fixture)
 
 
 def _no_app(asking: str) -> pytest.UsageError:

@@ -49,12 +49,17 @@ def layered(application):
 # Misuse of a client
 
 
-@pytest.mark.parametrize("other", [None, "app", Flask, object(), lambda environ, start: []])
+@pytest.mark.parametrize("other", ["app", Flask, object(), lambda environ, start: []])
 def test_an_app_that_is_no_flask_app_is_refused(other):
     with pytest.raises(TypeError, match=r"app must be a flask\.Flask") as caught:
         StreamClient(other)
     assert type(other).__name__ in str(caught.value)
     assert "app.wsgi_app = Layer(app.wsgi_app)" in str(caught.value)
+
+
+def test_an_app_that_is_none_asks_for_the_fixture():
+    with pytest.raises(TypeError, match="not None; does the fixture 'app' return it, or yield it"):
+        StreamClient(None)
 
 
 def test_a_client_of_an_app_that_is_no_flask_app_is_refused():

@@ -221,7 +221,7 @@ def test_wrong_apps(run):
         [
             f"{no_app} {{'no': 'app'}} of type dict; a WSGI layer *",
             f"{no_app} None; does the fixture 'app' return it, or yield it[?]",
-            f"{no_app} the function TestNoFlask.<lambda>; call it, where it makes the app",
+            f"{no_app} <function *> of type function; call it, if it makes the app; a WSGI *",
             "E *LookupError: the user's own error",
             "E *fixture 'missing_thing' not found",
         ]

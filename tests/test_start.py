@@ -13,6 +13,9 @@ from pytest_flask_stream import StreamClient, StreamClosed, StreamTimeout
 
 WAIT = 10.0  # seconds that a gate is waited for: a limit, never a pause
 SHORT = 0.3
+NEVER_TRUE = (
+    "start(until=…) never became true; it has to ask for something that the first pull brings about"
+)
 CANNOT = "a pull begun by start() runs in a thread and cannot be interrupted"
 
 
@@ -299,7 +302,7 @@ def test_never_true(get, gated, over_the_wire):
     assert (timeout.activity, timeout.timeout) == ("pull", SHORT)
     assert timeout.waited > SHORT
     assert timeout.stuck.endswith("self.may_go_on.wait(WAIT)")
-    assert f"note:    start(until=…) never became true; {cannot(over_the_wire)}" in str(timeout)
+    assert f"note:    {NEVER_TRUE}; {cannot(over_the_wire)}" in str(timeout)
     assert stream.state == "timeout"
     with pytest.raises(StreamClosed):
         next(stream)
@@ -315,7 +318,7 @@ def test_never_true_though_the_chunk_is_there(get, gated, over_the_wire):
     stream.timeout = SHORT
     with pytest.raises(StreamTimeout) as caught:
         stream.start(until=lambda: False)
-    assert "never became true\n" in str(caught.value)
+    assert f"note:    {NEVER_TRUE}\n" in str(caught.value)
     assert CANNOT not in str(caught.value)
     assert caught.value.stuck is None
     assert over_the_wire or view.closed.is_set()
