@@ -44,7 +44,7 @@ class StreamError(Exception):
         head, remedy, rest = str(self).partition("  remedy:")
         line = f"  note:    {note}\n"
         if line not in head:
-            self.args = (head + line + remedy + rest,)
+            BaseException.__init__(self, head + line + remedy + rest)
 
 
 _LET_END = {
