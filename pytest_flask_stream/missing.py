@@ -91,7 +91,7 @@ def why_it_ended(tape: Tape) -> list[str]:
 
 def _stock_client(tape: Tape) -> str:
     if tape.ambient:
-        return "the test has a context of its own pushed, and Flask's client would have shown that"
+        return "under Flask's client it would have found one that the test has pushed"
     return "a context that is pushed in the test would have hidden it from Flask's client"
 
 

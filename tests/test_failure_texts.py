@@ -604,9 +604,7 @@ def test_a_forgotten_context_names_the_generator_and_the_proxy(
     with contextlib.ExitStack() as contexts:
         if ambient:
             contexts.enter_context(Flask("ambient").app_context())
-            hidden = (
-                "the test has a context of its own pushed, and Flask's client would have shown that"
-            )
+            hidden = "under Flask's client it would have found one that the test has pushed"
         stream = stream_of(view)
     push = "wrap the generator: stream_with_context(generate()), or push one in it: with"
     text = text_of(stream.assert_complete)

@@ -4,7 +4,7 @@ from flask import Flask, current_app, stream_with_context
 
 AMBIENT = "app"
 STOCK_SAYS = "passes"
-SAYS = ("ended in RuntimeError", "the test has a context of its own pushed, and Flask's client")
+SAYS = ("ended in RuntimeError", "under Flask's client it would have found one")
 LINE = 'limit = current_app.config["LIMIT"]'
 
 
