@@ -10,6 +10,7 @@ from .frames import Place, is_user_frame, iter_outward, package_of
 
 _PACKAGE = __name__.partition(".")[0]
 _MEASURING = "coverage"  # it holds a lock in its lines; left in there by us, nobody would free it
+_ASYNC_BRIDGE = "asgiref"
 _FINALIZING_MODULES = frozenset({"weakref", "_weakrefset"})
 _CALLERS_OF_THE_APP = {f"{_PACKAGE}.{name}" for name in ("first_pull", "gateway", "pulling")}
 
@@ -23,8 +24,12 @@ def iter_app(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def stuck_place(frame: FrameType | None) -> Place | None:
-    """Find the innermost line of the user in the app; without one, the innermost line at all."""
-    innermost = None
+    """Find the innermost line of the user in the app; without one, the innermost line at all.
+
+    The coroutine of an ``async def`` view is run in another thread, while this one waits in
+    asgiref: no line of its own says where the view is, and there is ``None``.
+    """
+    innermost, awaited = None, False
     for outer in iter_app(frame):
         code = outer.f_code
         line = outer.f_lineno or code.co_firstlineno  # none in some bytecode of Python 3.10
@@ -33,6 +38,9 @@ def stuck_place(frame: FrameType | None) -> Place | None:
             return place
         if innermost is None and not is_ours(outer):
             innermost = place
+        awaited = awaited or package_of(outer) == _ASYNC_BRIDGE
+        if awaited and code.co_name == "dispatch_request":  # documented by Flask: calls the view
+            return None
     return innermost
 
 

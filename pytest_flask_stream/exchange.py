@@ -365,6 +365,8 @@ class Exchange:
     ) -> StreamTimeout:
         budget = self.budget
         place = stuck if stuck is not None else budget.stuck
+        if place is None and activity == "opening":
+            place = self.tape.view
         return StreamTimeout(
             activity,
             budget.timeout or 0.0,

@@ -63,6 +63,8 @@ class Probe:
         self._request = _weakly(_unwrapped(flask.request))
         self._g = _weakly(_unwrapped(flask.g))
         self._request_context = _weakly(flask_variables().request.get(None))
+        self.tape.endpoint = endpoint = flask.request.endpoint
+        self.tape.view_function = app.view_functions.get(endpoint or "")
         flask.after_this_request(self._watch_view)
 
     def flags(self, request_context: object, app_context: object) -> tuple[bool, bool]:
@@ -116,8 +118,6 @@ class Probe:
         # This is the first of the functions that run after the view. It runs once more, with
         # an error page, where a later one fails: what counts is what is answered in the end.
         tape = self.tape
-        tape.endpoint = endpoint = flask.request.endpoint
-        tape.view_function = self.app.view_functions.get(endpoint or "")
         # Template events of the view's own (a page joined to one string) are in no chunk.
         tape.forget_events()
         tape.early = tape.exhausted_at = tape.generator_unfinished = None

@@ -220,8 +220,28 @@ def test_an_async_view_is_left_in_its_thread(open_client):
     assert caught.value.activity == "opening"
     assert_in_time(caught.value)
     assert not ended.is_set()
+    assert "test_deadline.py:" in caught.value.stuck
+    assert caught.value.stuck.endswith("  async def index():")
     gate.set()
     assert ended.wait(WAIT)
+
+
+def test_an_async_view_is_not_named_for_a_function_that_runs_before_it(open_client):
+    pytest.importorskip("asgiref")
+    app = Flask("stuck_before_the_view")
+    gate = threading.Event()
+
+    @app.before_request
+    async def wait():
+        while not gate.is_set():
+            await asyncio.sleep(0)
+
+    app.add_url_rule("/", "view", lambda: "at last")
+    client = open_client(app, timeout=SHORT)
+    with pytest.raises(StreamTimeout) as caught:
+        client.get("/")
+    gate.set()
+    assert "test_deadline" not in str(caught.value.stuck)
 
 
 def test_a_stuck_close(get, be_stuck):

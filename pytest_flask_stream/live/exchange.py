@@ -283,6 +283,8 @@ class LiveExchange:
         __tracebackhide__ = True
         served = self._served
         place, stack = served.whereabouts()
+        if place is None and any(step.function == "dispatch_request" for step in stack):
+            place = self.tape.view  # its coroutine is run in another thread
         if served.closing and not served.closed.is_set():
             activity = "closing"  # waitress closes before it sends the end
         self._connections.server.known_to_be_stuck(served.thread)

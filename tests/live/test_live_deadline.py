@@ -130,6 +130,29 @@ def test_a_stuck_view(open_client, gate):
     assert waited.text.index("helper()") < waited.text.index("gate.wait()")
 
 
+@pytest.mark.parametrize("where", ["view", "before the view"])
+def test_a_stuck_coroutine(open_client, gate, where):
+    pytest.importorskip("asgiref")
+    app = Flask("stuck")
+
+    async def wait():
+        gate.wait()
+
+    if where == "view":
+        app.add_url_rule("/", "wait", wait)
+    else:
+        app.before_request(wait)
+        app.add_url_rule("/", "view", lambda: "late")
+    client = open_client(app, timeout=TIMEOUT)
+    with Waited("opening") as waited:
+        client.get("/")
+    gate.open()
+    if where == "view":
+        assert waited.error.stuck.endswith("  async def wait():")
+    else:
+        assert waited.error.stuck is None
+
+
 def test_a_stuck_generator(get, gate):
     def generate():
         yield "a"
