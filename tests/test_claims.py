@@ -840,6 +840,7 @@ def test_an_http_exception_in_a_generator_reaches_the_server(stream_of):
         (lambda s: s.assert_raises((Broken, 1)), TypeError, "must be an exception class"),
         (lambda s: s.assert_raises(Broken("x")), TypeError, "must be an exception class"),
         (lambda s: s.assert_raises(Broken, after="1"), TypeError, "after must be an int"),
+        (lambda s: s.assert_raises(Broken, after=-1), ValueError, "after must be at least 0"),
         (lambda s: s.assert_raises(Broken, match="("), ValueError, "match must be a regular exp"),
         (lambda s: s.assert_raises(Broken, match=b"x"), TypeError, "match must be a str"),
     ],
@@ -857,3 +858,81 @@ def test_a_claim_that_claims_nothing_is_refused_before_anything_is_read(
     hidden = [entry for entry in inner if entry.frame.f_locals.get("__tracebackhide__")]
     assert hidden == inner
     assert {entry.path.parent.name for entry in inner} == {"pytest_flask_stream"}
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda s: s.assert_lazy(1),
+        lambda s: s.assert_chunk_count(1, 2),
+        lambda s: s.assert_context_error("app", 1),
+        lambda s: s.assert_raises(Broken, 1),
+    ],
+)
+def test_the_options_of_a_claim_are_given_by_name(yielding, claim, over_the_wire):
+    stream = yielding("a")
+    with pytest.raises(TypeError, match="positional argument"):
+        claim(stream)
+    assert over_the_wire or stream.produced == 0
+
+
+# What is shown
+
+
+OF_ANY = [
+    lambda s: s.assert_lazy(read_ahead=1),
+    lambda s: s.assert_chunk_count(9),
+    lambda s: s.assert_chunks(["a", "b", "c"]),
+    lambda s: s.assert_order("b", "z"),
+    lambda s: s.assert_one_record_per_chunk("line"),
+    lambda s: s.assert_template_buffering(1),
+    lambda s: s.assert_request_context(),
+    lambda s: s.assert_context_error(),
+    lambda s: s.assert_raises(LookupError),
+]
+OF_A_WHOLE_BODY = [
+    *OF_ANY,
+    lambda s: s.assert_streamed(),
+    lambda s: s.assert_chunk_count(0),
+    lambda s: s.assert_chunks([]),
+    lambda s: s.assert_chunks(["b"]),
+]
+OF_AN_ERROR = [
+    *OF_ANY,
+    lambda s: s.assert_complete(),
+    lambda s: s.assert_raises(Broken, after=0),
+    lambda s: s.assert_raises(Broken, match="full"),
+]
+
+
+def shown(claim, stream, error=AssertionError):
+    """Make a claim that ends in an error, and give the files of the frames that are shown of it."""
+    with pytest.raises(error) as caught:
+        claim(stream)
+    return {
+        entry.path.name
+        for entry in caught.traceback
+        if not entry.frame.f_locals.get("__tracebackhide__")
+    }
+
+
+@pytest.mark.parametrize("claim", OF_A_WHOLE_BODY)
+def test_no_frame_of_the_package_is_shown_of_a_claim(stream_of, claim):
+    assert shown(claim, stream_of(lambda: "a\nb")) == {"test_claims.py"}
+
+
+@pytest.mark.parametrize("claim", OF_AN_ERROR)
+def test_no_frame_of_the_package_is_shown_where_the_app_has_raised(yielding, claim):
+    assert shown(claim, yielding("a", Broken("row 1"))) == {"test_claims.py"}
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda s: s.assert_lazy(),
+        lambda s: s.assert_order("no such number"),
+        lambda s: s.assert_raises(Broken),
+    ],
+)
+def test_no_frame_of_the_package_is_shown_where_a_claim_gives_up(endless, claim):
+    assert shown(claim, endless(max_chunks=3), EndlessStream) == {"test_claims.py"}
