@@ -499,6 +499,21 @@ def test_a_length_without_a_body_is_no_promise(stream_of, method, status):
     assert stream.delivered == 0
 
 
+def test_an_error_of_the_app_is_told_of_before_the_length_that_it_leaves(stream_of):
+    error = Broken("row 2")
+
+    def view():
+        def generate():
+            yield "a"
+            raise error
+
+        return generate(), {"Content-Length": "2"}
+
+    with pytest.raises(AssertionError, match="ended in Broken") as caught:
+        stream_of(view).assert_complete()
+    assert caught.value.__cause__ is error
+
+
 def test_a_close_that_fails_is_no_completion(stream_of):
     def view():
         response = Response(c for c in "ab")
