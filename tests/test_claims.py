@@ -10,7 +10,7 @@ import flask
 import pytest
 from flask import Flask, Response, abort, stream_template_string, stream_with_context
 
-from pytest_flask_stream import ChunksNotKept, EndlessStream, StreamTimeout
+from pytest_flask_stream import ChunksNotKept, EndlessStream, StreamedResponse, StreamTimeout
 
 LIST_TEMPLATE = "<ul>{% for i in items %}<li>{{ loop.index }} - {{ i }}</li>{% endfor %}</ul>"
 
@@ -69,6 +69,19 @@ def joins(wsgi_app):
         app_iter = wsgi_app(environ, start_response)
         try:
             yield b"".join(app_iter)
+        finally:
+            app_iter.close()
+
+    return layer
+
+
+def reads_out(wsgi_app):
+    """A layer that reads all there is before it hands on the first chunk."""
+
+    def layer(environ, start_response):
+        app_iter = wsgi_app(environ, start_response)
+        try:
+            yield from list(app_iter)
         finally:
             app_iter.close()
 
@@ -327,6 +340,14 @@ def test_a_layer_that_joins_is_told_by_more_than_one_item(yielding, items, strea
     with contextlib.nullcontext() if streamed else pytest.raises(AssertionError, match="read out"):
         stream.assert_streamed()
     assert len(stream.record.chunks) == 1
+
+
+@pytest.mark.parametrize("read", [lambda stream: None, next, StreamedResponse.drain])
+def test_a_layer_that_reads_out_is_told_whatever_was_read_before(yielding, read):
+    stream = yielding("a", "b", layer=reads_out)
+    read(stream)
+    with pytest.raises(AssertionError, match="read out"):
+        stream.assert_streamed()
 
 
 def test_a_layer_that_reads_ahead_streams_as_long_as_it_does_not_read_out(yielding):
