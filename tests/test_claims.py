@@ -498,12 +498,13 @@ def test_order_needs_neither_one_chunk_nor_neighbours(yielding):
 
 
 @pytest.mark.parametrize(("length", "complete"), [(2, True), (3, False), (1, False), (None, True)])
-def test_a_declared_length_is_held(stream_of, length, complete, over_the_wire):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_declared_length_is_held(stream_of, method, length, complete, over_the_wire):
     def view():
         headers = {} if length is None else {"Content-Length": str(length)}
         return (c for c in "ab"), headers
 
-    stream = stream_of(view)
+    stream = stream_of(view, method=method)
     with contextlib.nullcontext() if complete else pytest.raises(AssertionError):
         stream.assert_complete()
     cut_off = over_the_wire and length == 3
