@@ -406,11 +406,14 @@ def test_a_stream_without_chunks_is_lazy(yielding):
     yielding("a", method="HEAD").assert_lazy()
 
 
-def test_a_stream_that_is_read_early_is_not_lazy(yielding):
-    stream = yielding("a", "b", after_request=reads_early)
-    with pytest.raises(AssertionError, match="2 items were produced when chunk 0"):
-        stream.assert_lazy()
-    stream.assert_lazy(read_ahead=1)
+@pytest.mark.parametrize("items", ["ab", "abcd"])
+def test_a_stream_that_is_read_early_is_not_lazy(yielding, items):
+    count = len(items)
+    stream = yielding(*items, after_request=reads_early)
+    for read_ahead in (0, count - 2):
+        with pytest.raises(AssertionError, match=f"{count} items were produced when chunk 0"):
+            stream.assert_lazy(read_ahead=read_ahead)
+    stream.assert_lazy(read_ahead=count - 1)
 
 
 def test_the_chunk_that_is_too_far_ahead_may_be_a_later_one(yielding):
