@@ -524,6 +524,18 @@ def test_a_length_without_a_body_is_no_promise(stream_of, method, status):
     assert stream.delivered == 0
 
 
+def test_the_length_that_a_layer_gives_with_a_304_is_no_promise_either(stream_of):
+    # Flask gives none.
+    def not_modified(_wsgi_app):
+        def answer(environ, start_response):
+            start_response("304 Not Modified", [("Content-Length", "2")])
+            return []
+
+        return answer
+
+    stream_of(lambda: "ab", layer=not_modified).assert_complete()
+
+
 def test_an_error_of_the_app_is_told_of_before_the_length_that_it_leaves(stream_of):
     error = Broken("row 2")
 
