@@ -37,6 +37,7 @@ TESTS = {
     "record": ("record", "probes", "claims", "bad_input"),
     "explain": ("failure_texts", "claims", "corners", "broken_apps"),
     "assertions": CLAIM_TESTS,
+    "reading": CLAIM_TESTS,
     "tape": ("tape", "record", "probes", "claims", "cleanup", "failure_texts", "stream"),
     "columns": ("tape", "record", "probes", "claims", "stream"),
     "body": ("tape", "record", "stream", "failure_texts"),

@@ -2,47 +2,39 @@
 
 The app is called, its iterable is pulled, and it is closed, all in one private Context, within the
 time that there is. What a server says and hears is in :mod:`.gateway`, the loops that pull are in
-:mod:`.pulling`; here is when they run, and how a stream ends.
-
-An :class:`Exchange` never points at the response that a test holds. The open ones are held in a
-set of this module: a stream that was dropped half-read would otherwise be finished by the garbage
-collector in whatever context is current then, and Flask's contexts would be popped there.
+:mod:`.pulling`, and how a stream ends is in :mod:`.closing`; here is when the app runs.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection, Generator
-from contextvars import Context, ContextVar
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from functools import partial
 from time import perf_counter as clock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
 from .body import Body
 from .budget import Budget
-from .context import flask_variables, stream_context
-from .deadline import Interrupted, watchdog
-from .errors import NEVER_TRUE, StreamClosed, StreamError, StreamTimeout
+from .closing import Closing
+from .context import stream_context
+from .deadline import watchdog
+from .errors import NEVER_TRUE, StreamError
 from .first_pull import FirstPull
-from .frames import Place, clear_frames
-from .gateway import Gateway
-from .probes import ENVIRON_KEY, Probe, current_probe
-from .pulling import Pulling
-from .record import StreamRecord
-from .tape import State, Tape
+from .frames import clear_frames
+from .probes import ENVIRON_KEY
+from .tape import Tape
 
 if TYPE_CHECKING:  # there is no such module at run time
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 _LOOK_EVERY = 0.001
 
-_open_exchanges: set[Exchange] = set()
 
-
-class Exchange:
+class Exchange(Closing):
     """A request that was made to the app, and the iterable that the app answered with."""
 
     def __init__(
@@ -54,24 +46,10 @@ class Exchange:
         isolate: bool,
         without: Collection[ContextVar[Any]],
     ) -> None:
-        self.tape = tape
-        self.budget = budget
-        self.record: StreamRecord = StreamRecord(tape)
-        self.probe: Probe = Probe(app, tape)
-        self.context: Context = stream_context(isolate=isolate, without=without)
-        request, app_context = flask_variables()
-        self._brought = (self.context.get(request), self.context.get(app_context))
-        self.context.run(current_probe.set, self.probe)
+        super().__init__(app, tape, budget, stream_context(isolate=isolate, without=without))
         self.body: Body = tape.body
         """What arrived; in process that is what the app handed over."""
-        self.next_chunk: Callable[[], bytes] = self._not_open
-        """Give the next chunk, or raise what ended the stream."""
-
-        self.gateway: Gateway = Gateway(tape, self.record)
-        self._pulling = Pulling(self.gateway, tape, budget, self.probe, self)
-        self._loop: Generator[bytes, None, None] | None = None
         self._starting: FirstPull | None = None
-        self._abandoned = False
         self._traceback: TracebackType | None = None
 
     # Opening
@@ -82,8 +60,7 @@ class Exchange:
         environ[ENVIRON_KEY] = self.probe
         # Flask would push the stream's contexts in the test, for a client that is in a `with`.
         environ.pop("werkzeug.debug.preserve_context", None)
-        watchdog.watch(self.budget)
-        _open_exchanges.add(self)
+        self._hold()
         try:
             with self.budget.spending():
                 self.tape.began = clock()
@@ -193,11 +170,6 @@ class Exchange:
         if self.tape.state == "open":
             watchdog.watch(self.budget)
 
-    @property
-    def busy(self) -> bool:
-        """Whether the app is producing a chunk at this moment."""
-        return self._pulling.in_one_go or getattr(self._loop, "gi_running", False)
-
     # Starting in a thread
 
     def start(self, until: Callable[[], bool] | None) -> None:
@@ -277,18 +249,6 @@ class Exchange:
 
     # Ending
 
-    def context_left(self) -> str | None:
-        """Name the Flask context that the stream has left in its Context, if one is."""
-        left = [self.context.get(variable) for variable in flask_variables()]
-        for kind, value, brought in zip(("request", "app"), left, self._brought, strict=True):
-            if value is not None and value is not brought:
-                return kind
-        return None
-
-    def call_on_close(self, function: Callable[[], object]) -> None:
-        """Call a function when the stream was closed."""
-        self.gateway.call_on_close(function)
-
     def close(self) -> None:
         """Close the app's iterable, as a server does whose client has left."""
         __tracebackhide__ = True
@@ -309,118 +269,3 @@ class Exchange:
             self._time_out("closing", error)
         if error is not None:
             raise error
-
-    def end(self) -> None:
-        """The app's iterable is read out: close at once, as a server does."""
-        __tracebackhide__ = True
-        error = self._finish("exhausted", None)
-        if self._out_of_time(error):
-            self._time_out("closing", error)
-        if error is not None:
-            raise error
-
-    def fail(self, error: BaseException) -> None:
-        """The app raised in a pull: close, and say why if it was us who interrupted it."""
-        __tracebackhide__ = True
-        if self._out_of_time(error):
-            self.give_up("pull", error=error)
-        self._finish("failed", error)
-
-    def _out_of_time(self, error: BaseException | None) -> bool:
-        if isinstance(error, Interrupted):  # of a stream, that is, which the app is read for
-            return error.budget is self.budget
-        return self.budget.overdrawn
-
-    def give_up(
-        self,
-        activity: str,
-        *,
-        stuck: Place | None = None,
-        note: str | None = None,
-        error: BaseException | None = None,
-    ) -> NoReturn:
-        """The timeout is used up: close, with as much time once more, and raise."""
-        __tracebackhide__ = True
-        waited = self.budget.used
-        watchdog.stop_tracing()
-        self.budget.grant_again()
-        self._finish("timeout", None)
-        timeout = self._timeout(activity, waited, stuck=stuck, note=note)
-        self.tape.error = timeout
-        raise timeout from (None if isinstance(error, Interrupted) else error)
-
-    def _time_out(self, activity: str, error: BaseException | None) -> None:
-        __tracebackhide__ = True
-        self.tape.state, self.tape.error = "timeout", None
-        timeout = self.tape.error = self._timeout(activity, self.budget.used)
-        raise timeout from (None if isinstance(error, Interrupted) else error)
-
-    def _timeout(
-        self,
-        activity: str,
-        waited: float,
-        *,
-        stuck: Place | None = None,
-        note: str | None = None,
-    ) -> StreamTimeout:
-        budget = self.budget
-        place = stuck if stuck is not None else budget.stuck
-        if place is None and activity == "opening":
-            place = self.tape.view
-        return StreamTimeout(
-            activity,
-            budget.timeout or 0.0,
-            waited,
-            stuck=None if place is None else str(place),
-            note=note,
-            record=self.record,
-        )
-
-    def _finish(self, state: State, error: BaseException | None) -> BaseException | None:
-        """Close the app's iterable, once, and give what that raised."""
-        __tracebackhide__ = True
-        closing_error = None
-        try:
-            with self.budget.spending():
-                self._enter(self.gateway.close)
-        except BaseException as raised:
-            closing_error = raised
-        tape = self.tape
-        tape.state = "failed" if closing_error is not None and state == "exhausted" else state
-        tape.error = error if error is not None else closing_error
-        tape.closing_raised = error is None and closing_error is not None
-        watchdog.unwatch(self.budget)
-        _open_exchanges.discard(self)
-        self.budget.frame = None
-        self.next_chunk = self._nothing_more
-        if self._loop is not None and not self.busy:
-            self._enter(self._drop_loop)
-        return closing_error
-
-    def _enter(self, function: Callable[[], object]) -> None:
-        """Run a function in the stream's Context, also where we are in there already."""
-        __tracebackhide__ = True
-        if self._abandoned:
-            return
-        if current_probe.get(None) is self.probe:
-            function()
-        else:
-            self.context.run(function)
-
-    def _drop_loop(self) -> None:
-        # What the loop still holds is finished here, in the Context that it belongs to.
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.close()
-
-    def _nothing_more(self) -> bytes:
-        __tracebackhide__ = True
-        state = self.tape.state
-        if state == "closed":
-            raise StreamClosed("the client has disconnected", self.record)
-        if state == "timeout":
-            raise StreamClosed("the stream ended in a timeout", self.record)
-        raise StopIteration
-
-    def _not_open(self) -> bytes:
-        raise StreamClosed("the request was never answered", self.record)
