@@ -928,6 +928,34 @@ def test_the_options_of_a_claim_are_given_by_name(yielding, claim, over_the_wire
     assert over_the_wire or stream.produced == 0
 
 
+# Many
+
+
+def test_claims_of_more_chunks_than_python_has_one_number_each_of(yielding):
+    error = Broken("row 300")
+    numbers = [f"{number}," for number in range(300)]
+    stream = yielding(*numbers)
+    stream.assert_order("0,", "298,299,")
+    stream.assert_chunks(numbers)
+    for claim in (
+        lambda: stream.assert_order("300,"),
+        lambda: stream.assert_chunks([*numbers, "300,"]),
+    ):
+        with pytest.raises(AssertionError):
+            claim()
+    assert yielding(*numbers, error).assert_raises(Broken, after=300) is error
+
+
+def test_buffers_of_more_events_than_python_has_one_number_each_of(stream_of):
+    def view():
+        template = flask.current_app.jinja_env.from_string("{% for i in it %}{{ i }}{% endfor %}")
+        stream = template.stream(it=range(600))
+        stream.enable_buffering(300)
+        return Response(stream)
+
+    stream_of(view).assert_template_buffering(300)
+
+
 # What is shown
 
 
