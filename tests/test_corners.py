@@ -296,6 +296,12 @@ def test_why_fewer_chunks_arrive(tape, arrived, cause, remedy):
     assert (found.cause, found.remedy) == (cause, remedy)
 
 
+def test_why_one_chunk_of_four_does_not_arrive(tape):
+    tape.produced += 1
+    tape.note_chunk(b"c", 0.0, 0.0, (False, False))
+    assert too_few(tape, 3, 5).cause.startswith("1 of the app's 4 chunks had no bytes")
+
+
 @pytest.mark.parametrize(
     ("arrived", "cause"),
     [

@@ -991,6 +991,8 @@ def test_a_layer_that_cuts_items_up(stream_of, over_the_wire):
     text = text_of(stream_of(users, layer=cuts).assert_chunk_count, at_most=1).splitlines()
     assert over_the_wire or text[1] == "  seen:    2 chunks read so far, 1 item produced"
     assert text[2] == f"  cause:   a layer behind {VIEW} cuts up what it yields"
+    text = text_of(stream_of(users, layer=cuts).assert_chunk_count, at_least=1000).splitlines()
+    assert text[2] == f"  cause:   {VIEW} yields no more"
 
 
 def test_a_layer_that_skips_items_is_named_also_where_it_is_a_generator_expression(stream_of):
