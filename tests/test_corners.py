@@ -317,6 +317,13 @@ def test_why_more_chunks_arrive(tape, arrived, cause):
     assert too_many(tape, arrived, 1).cause == cause
 
 
+def test_a_layer_that_cuts_up_what_has_not_arrived_yet_is_no_cause(tape):
+    tape.note_chunk(b"b", 0.0, 0.0, (False, False))  # of no item
+    causes = [too_many(tape, arrived, 1).cause for arrived in (2, 3, 4)]
+    yields_more, cuts_up = "the view yields more", "a layer behind the view cuts up what it yields"
+    assert causes == [yields_more, yields_more, cuts_up]
+
+
 @pytest.mark.parametrize(
     ("state", "seen"),
     [
