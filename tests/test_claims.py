@@ -485,6 +485,18 @@ def test_chunks_that_are_kept_are_judged_whatever_was_read(endless):
     stream.assert_chunk_count(at_least=9)
 
 
+def test_a_layer_that_answers_alone_may_give_too_few_chunks_too(stream_of):
+    def maintenance(_wsgi_app):
+        def answer(environ, start_response):
+            start_response("503 Service Unavailable", [])
+            return [b"back ", b"soon"]
+
+        return answer
+
+    with pytest.raises(AssertionError, match="gave fewer than 9 chunks"):
+        stream_of(lambda: "ab", layer=maintenance).assert_chunk_count(9)
+
+
 # assert_order
 
 
