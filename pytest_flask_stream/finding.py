@@ -80,8 +80,10 @@ def is_bodiless(tape: Tape) -> bool:
 
 
 def named_view(tape: Tape) -> str:
-    """Name the view and its place."""
+    """Name the view and its place, or what has answered without one."""
     view = tape.view
     if view is not None:
         return f"view {view.function} ({view})"
+    if tape.streamed is None:
+        return "the WSGI layer that answered"
     return "the view" if tape.view_function is None else f"view {tape.endpoint!r}"

@@ -493,8 +493,9 @@ def test_a_layer_that_answers_alone_may_give_too_few_chunks_too(stream_of):
 
         return answer
 
-    with pytest.raises(AssertionError, match="gave fewer than 9 chunks"):
+    with pytest.raises(AssertionError, match="gave fewer than 9 chunks") as caught:
         stream_of(lambda: "ab", layer=maintenance).assert_chunk_count(9)
+    assert "cause:   the WSGI layer that answered yields no more" in str(caught.value)
 
 
 # assert_order
