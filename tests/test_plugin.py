@@ -198,6 +198,9 @@ def test_wrong_apps(run):
             def test_needs_more(self, stream_client):
                 pass
 
+            def test_needs_more_when_it_is_asked_for(self, make_stream_client):
+                make_stream_client()
+
         class TestRaises:
             @pytest.fixture
             def app(self):
@@ -208,8 +211,9 @@ def test_wrong_apps(run):
         """,
         conftest="",
     )
-    result.assert_outcomes(failed=1, errors=8)
+    result.assert_outcomes(failed=2, errors=8)
     text = result.stdout.str()
+    assert text.count("fixture 'missing_thing' not found") == 2
     for asking in ("stream_client", "make_stream_client()", "stream_server", "live_stream_client"):
         needs = f"UsageError: {asking} needs a fixture named 'app' that gives a flask.Flask, and"
         assert text.count(needs) == 1
@@ -223,7 +227,6 @@ def test_wrong_apps(run):
             f"{no_app} None; does the fixture 'app' return it, or yield it[?]",
             f"{no_app} <function *> of type function; call it, if it makes the app; a WSGI *",
             "E *LookupError: the user's own error",
-            "E *fixture 'missing_thing' not found",
         ]
     )
     assert ":in make" not in text
