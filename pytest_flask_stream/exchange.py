@@ -72,7 +72,7 @@ class Exchange(Closing):
             self._collect_lost_contexts()
         if self.budget.overdrawn:
             self.give_up("opening")
-        self.next_chunk = self._pull_one_by_one
+        self.next_chunk: Callable[[], bytes] = self._pull_one_by_one
 
     def _fail_to_open(self, error: BaseException) -> None:
         """The app raised instead of answering: close what there is, and say why if it was us."""
