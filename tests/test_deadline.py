@@ -30,7 +30,7 @@ from pytest_flask_stream.deadline import Interrupted, watchdog
 WAIT = 10.0  # seconds that a gate is waited for: a limit, never a pause
 FOREVER = 60.0  # how long a stuck app would be stuck
 SHORT = 0.3
-LATE = 5.0  # a busy machine may be late; how late this package is itself, one test measures
+LATE = 1.0  # a busy machine may be late; how late this package is itself, one test measures
 
 has_signals = hasattr(signal, "SIGURG") and hasattr(signal, "pthread_kill")
 pytestmark = [
@@ -853,7 +853,7 @@ def test_late_by_a_tenth_at_most(get):
         return generate()
 
     waited = []
-    for _ in range(10):  # the machine may be busy
+    for _ in range(3):  # the machine may have been busy for once
         stream = hurried(get(view))
         with pytest.raises(StreamTimeout) as caught:
             stream.drain()
@@ -1207,7 +1207,7 @@ def test_a_client_that_was_collected_does_not_delay_the_next_interruption(open_c
     gc.collect()
     with pytest.raises(StreamTimeout) as timeout:
         open_client(app, timeout=SHORT).get("/stuck")
-    assert timeout.value.waited < SHORT + 1.5  # what a finalizer is given is two seconds
+    assert timeout.value.waited < SHORT + LATE  # what a finalizer is given is two seconds
 
 
 def test_a_finalizer_that_never_ends_is_interrupted(open_client):
